@@ -1,0 +1,40 @@
+# How everything of ours is compiled. The options sit on interface targets, so that no dependency inherits them.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+
+add_library(baton_options INTERFACE)
+target_include_directories(baton_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(baton_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
+  -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wformat=2)
+if(BATON_WERROR)
+  target_compile_options(baton_options INTERFACE -Werror)
+endif()
+
+# Hardening. _FORTIFY_SOURCE needs optimisation; the sanitizers replace it.
+target_compile_options(baton_options INTERFACE -fstack-protector-strong -fstack-clash-protection)
+target_link_options(baton_options INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+if(BATON_SANITIZE)
+  target_compile_options(baton_options INTERFACE -fsanitize=${BATON_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(baton_options INTERFACE -fsanitize=${BATON_SANITIZE})
+else()
+  target_compile_options(baton_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
+endif()
+
+# One file to copy, and nothing for the dynamic linker to look up at each worker's start.
+target_link_options(baton_options INTERFACE $<$<CONFIG:Release>:-static-libstdc++$<SEMICOLON>-static-libgcc>)
+
+find_program(BATON_CCACHE ccache)
+if(BATON_CCACHE)
+  # Precompiled headers are cached only when ccache may look past their defines and times.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${BATON_CCACHE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_compile_options(baton_options INTERFACE -fpch-preprocess)
+  endif()
+endif()

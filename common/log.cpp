@@ -1,0 +1,130 @@
+// Any process. The only file that knows spdlog.
+#include "common/log.hpp"
+
+#include <fmt/chrono.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <chrono>
+#include <memory>
+
+#include "common/error.hpp"
+
+namespace baton::log {
+namespace {
+
+struct Named {
+  std::string_view name;
+  Level level;
+  spdlog::level::level_enum theirs;
+};
+constexpr std::array levels{
+    Named{"debug", Level::debug, spdlog::level::debug},
+    Named{"info", Level::info, spdlog::level::info},
+    Named{"warning", Level::warning, spdlog::level::warn},
+    Named{"error", Level::error, spdlog::level::err},
+};
+constexpr std::array<std::string_view, 2> formats{"text", "json"};
+
+const Named& named(Level level) {
+  return levels.at(static_cast<std::size_t>(level));
+}
+
+Level from_theirs(spdlog::level::level_enum theirs) {
+  for (const Named& each : levels)
+    if (each.theirs == theirs) return each.level;
+  return Level::error;
+}
+
+class Formatter final : public spdlog::formatter {
+ public:
+  Formatter(Format format, Role role) : format_(format), role_(std::move(role)) {}
+
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(message.time.time_since_epoch()).count();
+    const std::string line = render(format_, terminal_, ms, from_theirs(message.level), role_, pid_,
+                                    {message.payload.data(), message.payload.size()});
+    out.append(line.data(), line.data() + line.size());
+    out.push_back('\n');
+  }
+  [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<Formatter>(*this); }
+
+ private:
+  Format format_;
+  Role role_;
+  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  int pid_ = ::getpid();
+};
+
+spdlog::logger& logger() {
+  static spdlog::logger instance = [] {
+    spdlog::logger made("baton", std::make_shared<spdlog::sinks::stderr_sink_st>());
+    made.set_formatter(std::make_unique<Formatter>(Format::text, Role{}));
+    // A full disk or a closed pipe behind standard error is no reason to stop serving.
+    made.set_error_handler([](const std::string&) {});
+    return made;
+  }();
+  return instance;
+}
+
+std::string timestamp(std::int64_t unix_ms) {
+  const std::time_t seconds = static_cast<std::time_t>(unix_ms / 1000);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), unix_ms % 1000);
+}
+
+std::string render_json(std::int64_t unix_ms, Level level, const Role& role, int pid, std::string_view message) {
+  boost::json::object line{{"time", timestamp(unix_ms)}, {"level", name(level)}, {"role", role.name}};
+  if (role.worker > 0) line["worker"] = role.worker;
+  line["pid"] = pid;
+  line["message"] = message;
+  return boost::json::serialize(line);
+}
+
+}  // namespace
+
+std::string render(Format format, bool terminal, std::int64_t unix_ms, Level level, const Role& role, int pid,
+                   std::string_view message) {
+  if (format == Format::json) return render_json(unix_ms, level, role, pid, message);
+  const std::string who = role.worker > 0 ? fmt::format("{} {}", role.name, role.worker) : role.name;
+  if (!terminal) return fmt::format("{} {} {}[{}] {}", timestamp(unix_ms), name(level), who, pid, message);
+  const std::string speaker = role.name == "worker" ? fmt::format("{} pid {}: ", who, pid) : std::string{};
+  return level == Level::info ? speaker + std::string(message) : fmt::format("{}: {}{}", name(level), speaker, message);
+}
+
+void start(const Options& options, const Role& role) {
+  logger().set_formatter(std::make_unique<Formatter>(options.format, role));
+  logger().set_level(named(options.level).theirs);
+}
+
+void write(Level level, std::string_view message) {
+  logger().log(named(level).theirs, spdlog::string_view_t(message.data(), message.size()));
+}
+
+bool is_on(Level level) {
+  return logger().should_log(named(level).theirs);
+}
+
+Level parse_level(const std::string& text) {
+  for (const Named& each : levels)
+    if (each.name == text) return each.level;
+  throw UsageError(fmt::format("\"{}\" is no level: debug, info, warning or error", text));
+}
+
+Format parse_format(const std::string& text) {
+  for (std::size_t i = 0; i < formats.size(); ++i)
+    if (formats.at(i) == text) return static_cast<Format>(i);
+  throw UsageError(fmt::format("\"{}\" is no format: text or json", text));
+}
+
+std::string_view name(Level level) {
+  return named(level).name;
+}
+std::string_view name(Format format) {
+  return formats.at(static_cast<std::size_t>(format));
+}
+
+}  // namespace baton::log

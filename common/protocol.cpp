@@ -1,0 +1,97 @@
+// Any process. The messages' wire form and the table of who may send what.
+#include "common/protocol.hpp"
+
+#include <array>
+#include <utility>
+
+namespace baton::protocol {
+namespace {
+
+constexpr unsigned in(Phase phase) {
+  return 1U << static_cast<unsigned>(phase);
+}
+constexpr unsigned never = 0;
+constexpr unsigned always = in(Phase::starting) | in(Phase::serving) | in(Phase::draining);
+
+struct Rule {
+  Kind kind;
+  std::string_view name;
+  unsigned from_master;
+  unsigned from_worker;
+};
+
+constexpr std::array rules{
+    Rule{Kind::handle, "handle", in(Phase::starting) | in(Phase::serving), never},
+    Rule{Kind::handle_ack, "handle_ack", never, always},
+    Rule{Kind::handle_nack, "handle_nack", never, always},
+    Rule{Kind::ready, "ready", never, in(Phase::starting)},
+    Rule{Kind::plain, "plain", always, always},
+    Rule{Kind::internal, "internal", always, always},
+};
+
+const Rule& rule(Kind kind) {
+  return rules.at(static_cast<std::size_t>(kind));
+}
+
+std::string_view text_at(const boost::json::object& object, boost::json::string_view key) {
+  const boost::json::value* value = object.if_contains(key);
+  if (value == nullptr || !value->is_string()) return {};
+  const boost::json::string& text = value->get_string();
+  return {text.data(), text.size()};
+}
+
+std::string_view command(const boost::json::value& value) {
+  return value.is_object() ? text_at(value.get_object(), "cmd") : std::string_view{};
+}
+
+constexpr std::string_view handle_command = "NODE_HANDLE";
+constexpr std::string_view retransmission_type = "net.Native";
+
+Message decode_handle(boost::json::object& object) {
+  const std::string_view type = text_at(object, "type");
+  if (type == retransmission_type) {
+    boost::json::value* inner = object.if_contains("msg");
+    if (inner != nullptr && carries_handle(*inner)) return decode_handle(inner->get_object());
+  }
+  return {Kind::handle, std::string(type), nullptr};
+}
+
+}  // namespace
+
+bool carries_handle(const boost::json::value& value) {
+  return command(value) == handle_command;
+}
+
+Message decode(boost::json::value value) {
+  if (value.is_string() && value.get_string() == "ready") return {Kind::ready, {}, nullptr};
+  const std::string_view cmd = command(value);
+  if (cmd == handle_command) return decode_handle(value.get_object());
+  if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};
+  if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
+  if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
+  return {Kind::plain, {}, std::move(value)};
+}
+
+bool is_legal(Kind kind, Sender sender, Phase phase) {
+  const Rule& found = rule(kind);
+  return ((sender == Sender::master ? found.from_master : found.from_worker) & in(phase)) != 0;
+}
+
+std::string_view name(Kind kind) {
+  return rule(kind).name;
+}
+
+std::string_view listener_line() {
+  return R"({"cmd":"NODE_HANDLE","type":"net.Server","msg":"server"})";
+}
+std::string_view handle_ack_line() {
+  return R"({"cmd":"NODE_HANDLE_ACK"})";
+}
+std::string_view handle_nack_line() {
+  return R"({"cmd":"NODE_HANDLE_NACK"})";
+}
+std::string_view ready_line() {
+  return R"("ready")";
+}
+
+}  // namespace baton::protocol

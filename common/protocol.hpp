@@ -1,0 +1,62 @@
+// Any process. Every message that crosses a channel, with who may send it and when. Nothing else in baton writes or
+// takes apart a message. The wire and its names are Node's (lib/internal/child_process.js), but for `ready`, which is
+// the word PM2 made customary.
+//
+// | kind       | on the wire                                              | sender | while the worker is           |
+// |------------|----------------------------------------------------------|--------|-------------------------------|
+// | handle     | {"cmd":"NODE_HANDLE","type":T,"msg":M} and a descriptor  | master | starting, serving             |
+// | handle_ack | {"cmd":"NODE_HANDLE_ACK"}, once for each handle          | worker | starting, serving, draining   |
+// | handle_nack| {"cmd":"NODE_HANDLE_NACK"}: it came without a descriptor | worker | starting, serving, draining   |
+// | ready      | "ready": I answer from now on                            | worker | starting                      |
+// | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
+// | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
+//
+// End of file on the channel is Node's `disconnect`: the other side has gone.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace baton::protocol {
+
+enum class Kind : std::uint8_t { handle, handle_ack, handle_nack, ready, plain, internal };
+enum class Sender : std::uint8_t { master, worker };
+/// The worker's phase, as both sides of its channel know it.
+enum class Phase : std::uint8_t { starting, serving, draining };
+
+struct Message {
+  Kind kind = Kind::plain;
+  std::string handle_type;   ///< of a handle: "net.Server" (a listener) or "net.Socket" (a connection), or else
+  boost::json::value value;  ///< of a plain message: itself
+};
+
+/// Whether `value` is a message that brings a descriptor.
+bool carries_handle(const boost::json::value& value);
+
+/// Never fails: what is no message of ours or Node's is a plain one. Node's retransmission (the handle's message
+/// inside another, of type net.Native) is unwrapped.
+Message decode(boost::json::value value);
+
+/// Whether the table above permits it.
+bool is_legal(Kind kind, Sender sender, Phase phase);
+
+std::string_view name(Kind kind);
+
+/// Node's `child.send('server', server)`: take this listening descriptor.
+std::string_view listener_line();
+std::string_view handle_ack_line();
+std::string_view handle_nack_line();
+std::string_view ready_line();
+
+constexpr std::string_view listener_type = "net.Server";
+constexpr std::string_view connection_type = "net.Socket";
+
+/// Environment of a worker: its channel's descriptor number, and how values are written on it.
+constexpr const char* channel_variable = "NODE_CHANNEL_FD";
+constexpr const char* serialization_variable = "NODE_CHANNEL_SERIALIZATION_MODE";
+/// Environment of a worker: its number among its siblings, from 1.
+constexpr const char* number_variable = "BATON_WORKER";
+
+}  // namespace baton::protocol

@@ -1,0 +1,203 @@
+// Any process. The only file that knows CLI11.
+#include "common/settings.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "common/error.hpp"
+#include "common/protocol.hpp"
+#include "common/units.hpp"
+
+namespace baton {
+namespace {
+
+constexpr std::string_view prefix = "BATON_";
+
+std::string long_name(const std::string& flags) {
+  return flags.substr(flags.rfind("--") + 2);
+}
+
+/// Help whose usage line is ours: CLI11 knows nothing of the command behind "--".
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(std::string usage) : usage_(std::move(usage)) {}
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
+    return "Usage: " + usage_ + "\n";
+  }
+
+ private:
+  std::string usage_;
+};
+
+/// CLI11 prefixes its messages with the option, and ends some with nothing; ours name the place themselves.
+std::string without_prefix(const std::string& message, const std::string& flag) {
+  const std::string begin = "--" + flag + ": ";
+  return message.starts_with(begin) ? message.substr(begin.size()) : message;
+}
+
+}  // namespace
+
+std::string variable_name(const std::string& setting) {
+  std::string name(prefix);
+  for (const char c : setting) name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  return name;
+}
+
+Settings::Settings(const std::string& usage, const std::string& description, const std::string& version)
+    : app_(std::make_unique<CLI::App>(description)) {
+  app_->formatter(std::make_shared<HelpFormatter>(usage));
+  app_->set_help_flag("-h,--help", "Print this help and exit");
+  app_->set_version_flag("-V,--version", version, "Print the version and exit");
+  app_->get_formatter()->column_width(32);
+}
+
+Settings::~Settings() = default;
+
+void Settings::remember(const std::string& flags, CLI::Option* option) {
+  options_[long_name(flags)] = option;
+}
+
+void Settings::guarded(const std::string& flag, const std::function<void()>& set) const {
+  try {
+    set();
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("{}: {}", place_(flag), error.what()));
+  } catch (const CLI::Error& error) {
+    throw UsageError(fmt::format("{}: {}", place_(flag), without_prefix(error.what(), flag)));
+  }
+}
+
+void Settings::add(const std::string& flags, const std::string& value_name, const std::string& help, Set set) {
+  const std::string name = long_name(flags);
+  auto* option = app_->add_option_function<std::string>(
+      flags, [this, name, set = std::move(set)](const std::string& value) { guarded(name, [&] { set(value); }); },
+      help);
+  option->type_name(value_name)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  remember(flags, option);
+}
+
+void Settings::add_list(const std::string& flags, const std::string& value_name, const std::string& help, SetList set) {
+  const std::string name = long_name(flags);
+  auto* option = app_->add_option_function<std::vector<std::string>>(
+      flags,
+      [this, name, set = std::move(set)](const std::vector<std::string>& values) {
+        guarded(name, [&] { set(values); });
+      },
+      help);
+  option->type_name(value_name)->expected(1)->delimiter(',')->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  remember(flags, option);
+}
+
+void Settings::add_config(const std::string& flags, const std::string& help) {
+  add(flags, "FILE", help, [this](const std::string& path) { file_ = path; });
+}
+
+void Settings::set_footer(const std::string& text) {
+  app_->footer(text);
+}
+
+void Settings::parse(const std::vector<std::string>& arguments) {
+  place_ = [](const std::string& flag) { return "--" + flag; };
+  parse_flags(arguments);
+  place_ = variable_name;
+  parse_environment();
+  if (file_.empty()) return;
+  place_ = [this](const std::string& flag) { return file_ + ": " + flag; };
+  parse_file();
+}
+
+void Settings::parse_flags(const std::vector<std::string>& arguments) {
+  app_->allow_extras();
+  try {
+    app_->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first
+  } catch (const CLI::CallForHelp&) {
+    throw InformationAsked{app_->help()};
+  } catch (const CLI::CallForVersion& version) {
+    throw InformationAsked{std::string(version.what()) + "\n"};
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string message = error.what();
+    throw UsageError(fmt::format("{}: its value is missing", message.substr(0, message.find(':'))));
+  } catch (const CLI::Error& error) {
+    throw UsageError(error.what());
+  }
+  if (const auto extras = app_->remaining(); !extras.empty()) refuse_unknown(extras.front());
+}
+
+void Settings::refuse_unknown(const std::string& flag) const {
+  if (!flag.starts_with('-'))
+    throw UsageError(fmt::format(
+        "unexpected argument \"{0}\" (to run a command as the worker, put it after \"--\": baton -- {0})", flag));
+  std::vector<std::string> known{"--help", "--version"};
+  for (const auto& [name, option] : options_) known.push_back("--" + name);
+  const std::string_view near = nearest_word(flag, known);
+  throw UsageError(
+      fmt::format("unknown flag {}{}", flag, near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));
+}
+
+void Settings::parse_environment() {
+  for (const auto& [name, option] : options_) {
+    if (option->count() > 0) continue;
+    const char* value = std::getenv(variable_name(name).c_str());
+    if (value == nullptr || *value == '\0') continue;
+    guarded(name, [&, chosen = option] { chosen->add_result(value); });
+    option->run_callback();
+  }
+}
+
+void Settings::parse_file() {
+  std::ifstream stream;
+  std::error_code error;
+  if (!std::filesystem::is_directory(file_, error)) stream.open(file_);
+  if (!stream.is_open())
+    throw UsageError(fmt::format("--config: can't read {}: {}", file_, describe_errno(errno != 0 ? errno : EISDIR)));
+  std::vector<CLI::ConfigItem> items;
+  try {
+    items = CLI::ConfigTOML().from_config(stream);
+  } catch (const CLI::Error& parse_error) {
+    throw UsageError(fmt::format("{}: {}", file_, parse_error.what()));
+  }
+  std::map<std::string, CLI::Option*> open;
+  for (const auto& [name, option] : options_)
+    if (option->count() == 0 && name != "config") open[name] = option;
+  for (const CLI::ConfigItem& item : items) {
+    if (!item.parents.empty() || item.name == "++")
+      throw UsageError(fmt::format("{}: [{}]: there are no sections, only settings", file_,
+                                   item.parents.empty() ? item.name : item.parents.front()));
+    if (!options_.contains(item.name) || item.name == "config") {
+      std::vector<std::string> known;
+      for (const auto& [name, option] : options_) known.push_back(name);
+      const std::string_view near = nearest_word(item.name, known);
+      throw UsageError(fmt::format("{}: unknown setting \"{}\"{}", file_, item.name,
+                                   near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));
+    }
+    const auto found = open.find(item.name);
+    if (found == open.end()) continue;
+    CLI::Option* option = found->second;
+    guarded(item.name, [&] { option->add_result(item.inputs); });
+  }
+  for (const auto& [name, option] : open)
+    if (option->count() > 0) guarded(name, [chosen = option] { chosen->run_callback(); });
+}
+
+std::vector<std::string> Settings::unknown_variables() const {
+  std::vector<std::string> unknown;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const std::string_view name = text.substr(0, text.find('='));
+    if (!name.starts_with(prefix) || name == protocol::number_variable) continue;
+    bool known = false;
+    for (const auto& [setting, option] : options_) known = known || variable_name(setting) == name;
+    if (!known) unknown.emplace_back(name);
+  }
+  return unknown;
+}
+
+}  // namespace baton

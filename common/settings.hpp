@@ -1,0 +1,68 @@
+// Any process. Settings by one name in four places: flag before environment before file before default. CLI11 reads
+// the flags and the file; the order is ours (CLI11 lets the file win over the environment), and so are the errors,
+// which name the place that the wrong value came from.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace baton {
+
+/// --help or --version was asked for: print this and end with exit code 0.
+struct InformationAsked {
+  std::string text;
+};
+
+class Settings {
+ public:
+  using Set = std::function<void(const std::string&)>;
+  using SetList = std::function<void(const std::vector<std::string>&)>;
+
+  /// `usage` is the command line in a word: "baton [flags]".
+  Settings(const std::string& usage, const std::string& description, const std::string& version);
+  ~Settings();
+  Settings(const Settings&) = delete;
+  Settings& operator=(const Settings&) = delete;
+
+  /// `flags` as CLI11 writes them ("-w,--workers"). `set` throws UsageError on a wrong value.
+  void add(const std::string& flags, const std::string& value_name, const std::string& help, Set set);
+  /// A setting that can be given several times; commas separate in the environment.
+  void add_list(const std::string& flags, const std::string& value_name, const std::string& help, SetList set);
+  /// The file that the rest is read from, too: "-c,--config".
+  void add_config(const std::string& flags, const std::string& help);
+
+  void set_footer(const std::string& text);
+
+  /// Reads all places. Throws UsageError, or InformationAsked.
+  void parse(const std::vector<std::string>& arguments);
+
+  /// Names in the environment that begin with BATON_ and that nothing reads: a likely slip of the pen.
+  [[nodiscard]] std::vector<std::string> unknown_variables() const;
+
+ private:
+  void remember(const std::string& flags, CLI::Option* option);
+  void parse_flags(const std::vector<std::string>& arguments);
+  void parse_environment();
+  void parse_file();
+  [[noreturn]] void refuse_unknown(const std::string& flag) const;
+  /// Runs a setter, putting the place in front of what it throws.
+  void guarded(const std::string& flag, const std::function<void()>& set) const;
+
+  std::unique_ptr<CLI::App> app_;
+  std::map<std::string, CLI::Option*> options_;  ///< by long name without dashes
+  std::function<std::string(const std::string&)> place_;
+  std::string file_;
+};
+
+/// "max-header" → "BATON_MAX_HEADER".
+std::string variable_name(const std::string& setting);
+
+}  // namespace baton

@@ -1,0 +1,108 @@
+// Master. Reading and writing of listen addresses.
+#include "master/address.hpp"
+
+#include <fmt/format.h>
+#include <sys/un.h>
+
+#include <charconv>
+
+#include "common/error.hpp"
+#include "common/units.hpp"
+
+namespace baton {
+namespace {
+
+namespace ip = boost::asio::ip;
+
+constexpr std::string_view unix_prefix = "unix:";
+constexpr std::string_view mode_key = "mode=";
+
+[[noreturn]] void refuse(std::string_view text, std::string_view why) {
+  throw UsageError(
+      fmt::format("\"{}\" is no address: {} (like :1337, 127.0.0.1:80, [::1]:1337 or unix:/run/x.sock)", text, why));
+}
+
+mode_t parse_mode(std::string_view text, std::string_view digits) {
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), mode, 8);
+  if (error != std::errc{} || end != digits.data() + digits.size() || digits.empty() || mode > 0777)
+    refuse(text, "mode is octal, up to 0777");
+  return static_cast<mode_t>(mode);
+}
+
+UnixAddress parse_unix(std::string_view text) {
+  UnixAddress address;
+  std::string_view rest = text.substr(unix_prefix.size());
+  const bool is_abstract = rest.starts_with('@');
+  if (const auto query = rest.find('?'); query != std::string_view::npos && !is_abstract) {
+    const std::string_view setting = rest.substr(query + 1);
+    if (!setting.starts_with(mode_key)) refuse(text, "behind ? only mode=0660 and the like is known");
+    address.mode = parse_mode(text, setting.substr(mode_key.size()));
+    rest = rest.substr(0, query);
+  }
+  address.path = rest;
+  if (rest.empty() || rest == "@") refuse(text, "the path is missing");
+  // The kernel's limit for a path with its terminating zero; an abstract name has none, but "@" stands for a zero.
+  if (const std::size_t most = sizeof(sockaddr_un::sun_path) - (is_abstract ? 0 : 1); rest.size() > most)
+    refuse(text, fmt::format("the path is longer than {} bytes", most));
+  return address;
+}
+
+ip::address parse_host(std::string_view text, std::string_view host) {
+  const bool bracketed = host.starts_with('[') && host.ends_with(']');
+  boost::system::error_code error;
+  const ip::address address = ip::make_address(std::string(bracketed ? host.substr(1, host.size() - 2) : host), error);
+  if (error) {
+    if (host == "localhost")
+      refuse(text, "a name can mean several addresses; for this machine alone, 127.0.0.1 or [::1]");
+    refuse(text, fmt::format("\"{}\" is not an IP address (names are not looked up)", host));
+  }
+  if (address.is_v6() != bracketed) refuse(text, "IPv6 addresses, and they alone, stand in brackets");
+  return address;
+}
+
+std::uint16_t parse_port(std::string_view text, std::string_view digits) {
+  try {
+    return static_cast<std::uint16_t>(parse_count(digits, 0, 65'535, "a port"));
+  } catch (const UsageError& error) {
+    refuse(text, error.what());
+  }
+}
+
+}  // namespace
+
+ListenAddress parse_address(const std::string& text, std::uint16_t default_port) {
+  const std::string_view view(text);
+  if (view.starts_with(unix_prefix)) return parse_unix(view);
+  if (view.empty()) refuse(text, "it is empty");
+
+  // In "[::1]" every colon is inside the brackets; "::1" without them is caught by parse_host.
+  const auto bracket = view.rfind(']');
+  const auto colon = view.find(':', bracket == std::string_view::npos ? 0 : bracket);
+  const bool is_bare_v6 = bracket == std::string_view::npos && colon != view.rfind(':');
+  TcpAddress address;
+  address.port = default_port;
+  std::string_view host = view;
+  if (!is_bare_v6 && colon != std::string_view::npos) {
+    host = view.substr(0, colon);
+    address.port = parse_port(view, view.substr(colon + 1));
+  }
+  if (!host.empty() && host != "*") address.host = parse_host(view, host);
+  return address;
+}
+
+std::string to_string(const TcpAddress& address) {
+  if (!address.host) return fmt::format("[::]:{}", address.port);
+  const std::string host = address.host->to_string();
+  return address.host->is_v6() ? fmt::format("[{}]:{}", host, address.port) : fmt::format("{}:{}", host, address.port);
+}
+
+std::string to_string(const UnixAddress& address) {
+  return fmt::format("{}{}", unix_prefix, address.path);
+}
+
+std::string to_string(const ListenAddress& address) {
+  return std::visit([](const auto& each) { return to_string(each); }, address);
+}
+
+}  // namespace baton

@@ -1,0 +1,190 @@
+// Master. socket, bind, listen, and what to say when they fail.
+#include "master/listener.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "common/error.hpp"
+
+namespace baton {
+namespace {
+
+using boost::asio::ip::tcp;
+
+std::string way_out(const TcpAddress& address, int error) {
+  switch (error) {
+    case EACCES:
+      return " (ports below 1024 need CAP_NET_BIND_SERVICE)";
+    case EADDRINUSE:
+      return fmt::format(" (another process listens there: ss -ltnp 'sport = :{}' names it; --port chooses another)",
+                         address.port);
+    case EADDRNOTAVAIL:
+      return " (no interface of this machine has that address: ip address shows them)";
+    default:
+      return "";
+  }
+}
+
+[[noreturn]] void fail(const TcpAddress& address, int error) {
+  throw StartError(
+      fmt::format("can't listen on {}: {}{}", to_string(address), describe_errno(error), way_out(address, error)));
+}
+
+[[noreturn]] void fail(const UnixAddress& address, const std::string& why) {
+  throw StartError(fmt::format("can't listen on {}: {}", to_string(address), why));
+}
+
+void set_option(const Fd& socket, int level, int option, int value) {
+  check(::setsockopt(socket.get(), level, option, &value, sizeof value), "setsockopt");
+}
+
+/// The errno of the call that failed, or 0 and the listening socket in `socket`.
+/// listen(2) can still meet EADDRINUSE where two sockets with SO_REUSEADDR were bound at the same time.
+int try_listen(Fd& socket, const tcp::endpoint& endpoint, int backlog) {
+  socket = Fd{::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!socket.is_open()) return errno;
+  set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
+  // Said, because the default is the sysctl net.ipv6.bindv6only.
+  if (endpoint.protocol() == tcp::v6())
+    set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, endpoint.address().is_unspecified() ? 0 : 1);
+  if (::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == -1) return errno;
+  return ::listen(socket.get(), backlog) == -1 ? errno : 0;
+}
+
+std::string bound_address(const Fd& socket) {
+  tcp::endpoint endpoint;
+  auto size = static_cast<socklen_t>(endpoint.capacity());
+  check(::getsockname(socket.get(), endpoint.data(), &size), "getsockname");
+  endpoint.resize(size);
+  return to_string(TcpAddress{endpoint.address(), endpoint.port()});
+}
+
+Listener listen_tcp(const TcpAddress& address, int backlog) {
+  Fd socket;
+  int error = 0;
+  if (address.host) {
+    error = try_listen(socket, {*address.host, address.port}, backlog);
+  } else {
+    error = try_listen(socket, {tcp::v6(), address.port}, backlog);
+    const bool has_no_ipv6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+    if (has_no_ipv6) error = try_listen(socket, {tcp::v4(), address.port}, backlog);
+  }
+  if (error != 0) fail(address, error);
+  std::string bound = bound_address(socket);
+  return {std::move(socket), std::move(bound), std::nullopt};
+}
+
+struct UnixEndpoint {
+  sockaddr_un address{};
+  socklen_t size = 0;
+};
+
+UnixEndpoint unix_endpoint(const UnixAddress& address) {
+  UnixEndpoint endpoint;
+  endpoint.address.sun_family = AF_UNIX;
+  std::memcpy(endpoint.address.sun_path, address.path.data(), address.path.size());
+  endpoint.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.path.size());
+  if (address.path.front() == '@')
+    endpoint.address.sun_path[0] = '\0';
+  else
+    ++endpoint.size;
+  return endpoint;
+}
+
+const sockaddr* generic(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+/// Removes a socket file that nobody listens on any more; refuses anything else that has the name.
+void clear_stale_file(const UnixAddress& address, const UnixEndpoint& endpoint) {
+  struct stat found {};
+  if (::lstat(address.path.c_str(), &found) == -1) return;
+  if (!S_ISSOCK(found.st_mode))
+    fail(address, "that file exists and is not a socket (remove it, or choose another path)");
+  const Fd probe{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
+  const bool refused = ::connect(probe.get(), generic(endpoint.address), endpoint.size) == -1 && errno == ECONNREFUSED;
+  if (!refused) fail(address, fmt::format("another process listens there (ss -lxp src {} names it)", address.path));
+  if (::unlink(address.path.c_str()) == -1 && errno != ENOENT)
+    fail(address, fmt::format("a stale socket file is in the way and can't be removed: {}", describe_errno(errno)));
+}
+
+/// While held, no other baton looks at socket files in this directory, so that none takes another's new one for a
+/// stale one. Where the directory can't be opened, bind(2) will say why.
+Fd lock_directory(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  Fd directory{::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.is_open()) ::flock(directory.get(), LOCK_EX);
+  return directory;
+}
+
+Listener listen_unix(const UnixAddress& address, int backlog) {
+  const bool has_file = address.path.front() != '@';
+  const UnixEndpoint endpoint = unix_endpoint(address);
+  Fd socket{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
+  Fd lock;
+  if (has_file) {
+    lock = lock_directory(address.path);
+    clear_stale_file(address, endpoint);
+  }
+  // By the umask, so that the file never has wider permissions than it should, not for a moment.
+  const mode_t old_mask = address.mode ? ::umask(0777 & ~*address.mode) : ::umask(0);
+  if (!address.mode) ::umask(old_mask);
+  const int error = ::bind(socket.get(), generic(endpoint.address), endpoint.size) == -1 ? errno : 0;
+  ::umask(old_mask);
+  if (error == EADDRINUSE) fail(address, "another process has that name");
+  if (error == ENOENT) fail(address, "its directory does not exist (create it first)");
+  if (error != 0) fail(address, describe_errno(error));
+  std::optional<SocketFile> file;
+  if (has_file) file.emplace(address.path);
+  if (::listen(socket.get(), backlog) == -1) fail(address, describe_errno(errno));
+  return {std::move(socket), to_string(address), std::move(file)};
+}
+
+}  // namespace
+
+SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
+  struct stat bound {};
+  check(::lstat(path_.c_str(), &bound), "lstat");
+  device_ = bound.st_dev;
+  inode_ = bound.st_ino;
+}
+
+SocketFile::SocketFile(SocketFile&& other) noexcept
+    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
+
+SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
+  if (this == &other) return *this;
+  remove();
+  path_ = std::exchange(other.path_, {});
+  device_ = other.device_;
+  inode_ = other.inode_;
+  return *this;
+}
+
+SocketFile::~SocketFile() {
+  remove();
+}
+
+void SocketFile::remove() noexcept {
+  if (path_.empty()) return;
+  struct stat found {};
+  if (::lstat(path_.c_str(), &found) == 0 && found.st_dev == device_ && found.st_ino == inode_) ::unlink(path_.c_str());
+  path_.clear();
+}
+
+Listener listen_on(const ListenAddress& address, int backlog) {
+  if (const auto* network = std::get_if<TcpAddress>(&address)) return listen_tcp(*network, backlog);
+  return listen_unix(std::get<UnixAddress>(address), backlog);
+}
+
+}  // namespace baton

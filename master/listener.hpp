@@ -1,0 +1,44 @@
+// Master. Binds and listens. A Listener owns the listening descriptor until it is handed over, and a Unix socket's
+// file until the end.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <optional>
+#include <string>
+
+#include "common/fd.hpp"
+#include "master/address.hpp"
+
+namespace baton {
+
+/// A Unix socket's file, removed with this object if it is still the one that was bound: a successor may have put
+/// its own in the place.
+class SocketFile {
+ public:
+  explicit SocketFile(std::string path);
+  SocketFile(SocketFile&& other) noexcept;
+  SocketFile& operator=(SocketFile&& other) noexcept;
+  SocketFile(const SocketFile&) = delete;
+  SocketFile& operator=(const SocketFile&) = delete;
+  ~SocketFile();
+
+ private:
+  void remove() noexcept;
+
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+struct Listener {
+  Fd socket;
+  std::string address;  ///< as bound: with the port that the kernel chose for 0
+  std::optional<SocketFile> file;
+};
+
+/// `backlog` in connections; the kernel lowers it to net.core.somaxconn. Throws StartError, which names the address,
+/// the cause and the way out.
+Listener listen_on(const ListenAddress& address, int backlog);
+
+}  // namespace baton

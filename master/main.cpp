@@ -1,0 +1,42 @@
+// The composition root: one binary, two roles. Nothing else knows both.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "common/error.hpp"
+#include "common/settings.hpp"
+#include "master/master.hpp"
+#include "worker/worker.hpp"
+
+namespace {
+
+constexpr int usage_error = 2;
+
+int run(std::vector<std::string> arguments) {
+  const bool is_worker = !arguments.empty() && arguments.front() == "worker";
+  const char* const role = is_worker ? "baton worker" : "baton";
+  try {
+    if (!is_worker) return baton::run_master(arguments);
+    arguments.erase(arguments.begin());
+    return baton::run_worker(arguments);
+  } catch (const baton::InformationAsked& asked) {
+    fmt::print("{}", asked.text);
+    return EXIT_SUCCESS;
+  } catch (const baton::UsageError& error) {
+    fmt::print(stderr, "{}: {}\n", role, error.what());
+    return usage_error;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}: {}\n", role, error.what());
+    return EXIT_FAILURE;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // argv may be empty: a caller of execve(2) decides.
+  return run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+}

@@ -1,0 +1,84 @@
+// Worker. The accept loop, and what it does when accept fails.
+#include "worker/accept.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <limits>
+#include <utility>
+
+#include "common/log.hpp"
+
+namespace baton {
+
+Acceptor::Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnExhausted on_exhausted)
+    : poller_(poller),
+      listener_(std::move(listener)),
+      on_connection_(std::move(on_connection)),
+      on_exhausted_(std::move(on_exhausted)) {
+  set_nonblocking(listener_);
+  // Accepted sockets inherit it, which saves a call per connection; a Unix listener refuses it, and needs none.
+  const int on = 1;
+  ::setsockopt(listener_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  resume();
+}
+
+void Acceptor::resume() {
+  if (std::exchange(waiting_, true)) return;
+  poller_.add(listener_, EPOLLIN | EPOLLEXCLUSIVE, *this);
+}
+
+void Acceptor::pause() {
+  if (!std::exchange(waiting_, false)) return;
+  poller_.remove(listener_);
+}
+
+void Acceptor::on_events(std::uint32_t /*events*/) {
+  if (!waiting_) return;  // paused by another listener's accept in this batch
+  if (accept_one() != Outcome::taken || !waiting_) return;
+  pause();
+  resume();
+}
+
+void Acceptor::sweep() {
+  // Bounded, so that a client that connects without end can't keep a leaving worker here.
+  constexpr int most = 4096;
+  for (int i = 0; i < most && accept_one() == Outcome::taken; ++i) {
+  }
+}
+
+Acceptor::Outcome Acceptor::accept_one() {
+  const int accepted = ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (accepted >= 0) {
+    on_connection_(Fd{accepted});
+    return Outcome::taken;
+  }
+  switch (const int error = errno) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      on_exhausted_(error);
+      return Outcome::exhausted;
+    case EINVAL:
+      restore_listening();
+      return Outcome::none;
+    default:
+      // EAGAIN: another worker was quicker. ECONNABORTED and, on Linux, pending network errors: that one connection
+      // is gone. Either way the epoll wakes us when there is another.
+      return Outcome::none;
+  }
+}
+
+/// Some holder of the listener called shutdown(2) on it, which stops it for all; listen(2) brings it back.
+void Acceptor::restore_listening() {
+  if (::listen(listener_.get(), std::numeric_limits<int>::max()) == 0) {
+    log::warning("the listener had been shut down by another process that holds it; listening again");
+    return;
+  }
+  log::error("the listener is broken and given up: {}", describe_errno(errno));
+  pause();
+}
+
+}  // namespace baton

@@ -1,0 +1,50 @@
+// Worker. Accepts from one listener that other processes accept from too. Owns the listening descriptor.
+//
+// The listener waits in our epoll with EPOLLEXCLUSIVE, so that one connection wakes one worker. The kernel walks such
+// waiters from a fixed end, and would wake the same idle worker every time; taking the listener out and putting it
+// back after each accept moves this worker to the other end, so that idle workers take exact turns.
+// (nginx does the same every 16 accepts: ngx_reorder_accept_events.)
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "common/fd.hpp"
+#include "worker/poller.hpp"
+
+namespace baton {
+
+class Acceptor final : public EventHandler {
+ public:
+  using OnConnection = std::function<void(Fd)>;
+  /// Called with the errno when the process or the system has no room for one more connection.
+  using OnExhausted = std::function<void(int)>;
+
+  /// `listener` is a listening stream socket. Throws std::system_error.
+  Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnExhausted on_exhausted);
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+  ~Acceptor() = default;
+
+  void on_events(std::uint32_t events) override;
+
+  /// Takes no turn until resume(): what arrives wakes the other workers.
+  void pause();
+  void resume();
+
+  /// Accepts all that is queued now, or until paused. For a worker that will not be back.
+  void sweep();
+
+ private:
+  enum class Outcome : std::uint8_t { taken, none, exhausted };
+  Outcome accept_one();
+  void restore_listening();
+
+  Poller& poller_;
+  Fd listener_;
+  OnConnection on_connection_;
+  OnExhausted on_exhausted_;
+  bool waiting_ = false;
+};
+
+}  // namespace baton

@@ -1,0 +1,168 @@
+// Worker. The request parser's rules beyond Beast's, and the answers.
+#include "worker/http.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/status.hpp>
+
+namespace baton::http {
+
+namespace beast = boost::beast;
+using beast::http::error;
+using beast::http::field;
+using beast::http::verb;
+
+RequestParser::RequestParser(const Limits& limits) {
+  eager(true);
+  header_limit(static_cast<std::uint32_t>(limits.header));
+  body_limit(limits.body);
+}
+
+RequestParser::Step RequestParser::feed(std::string_view bytes) {
+  std::size_t used = 0;
+  if (!got_some()) {
+    // RFC 9112, 2.2: empty lines before a request are skipped.
+    while (bytes.substr(used).starts_with("\r\n")) used += 2;
+    if (const auto rest = bytes.substr(used); rest.empty() || rest == "\r") return {State::need_more, used};
+  }
+  while (used < bytes.size()) {
+    const std::string_view rest = bytes.substr(used);
+    // The end of a chunked body takes five bytes at least; Beast asserts that it is never shown fewer.
+    constexpr std::size_t last_chunk_size = 5;
+    if (has_header() && chunked() && rest.size() < last_chunk_size) break;
+    error_code failure;
+    const std::size_t count = put(boost::asio::const_buffer(rest.data(), rest.size()), failure);
+    used += count;
+    if (failure && failure != error::need_more) return {State::failed, used, status_of(failure, rest)};
+    if (is_done()) return {State::complete, used};
+    if (failure == error::need_more) break;
+  }
+  return {State::need_more, used};
+}
+
+unsigned RequestParser::status_of(const error_code& failure, std::string_view bytes) const {
+  if (refused_ != 0) return refused_;
+  if (failure == error::body_limit) return 413;
+  if (failure == error::header_limit) return version_ == 0 ? 414 : 431;
+  if (failure == error::bad_version) {
+    const std::string_view line = bytes.substr(0, bytes.find("\r\n"));
+    const std::string_view version = line.substr(line.rfind(' ') + 1);
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) && version[6] == '.' &&
+        is_digit(version[7]))
+      return 505;
+  }
+  return 400;
+}
+
+void RequestParser::refuse(unsigned status) {
+  if (refused_ == 0) refused_ = status;
+}
+
+void RequestParser::on_request_impl(verb method, string_view /*name*/, string_view /*target*/, int version,
+                                    error_code& failure) {
+  version_ = version;
+  head_ = method == verb::head;
+  // A 200 to CONNECT would open a tunnel, and TRACE is to be echoed: we do neither.
+  if (method == verb::unknown || method == verb::connect || method == verb::trace) refuse(501);
+  failure = {};
+}
+
+void RequestParser::on_response_impl(int, string_view, int, error_code&) {}
+
+void RequestParser::on_field_impl(field name, string_view, string_view value, error_code& failure) {
+  failure = {};
+  if (in_trailer_) return;
+  switch (name) {
+    case field::host:
+      if (std::exchange(has_host_, true)) refuse(400);
+      break;
+    case field::transfer_encoding:
+      // RFC 9112, 6.1: an HTTP/1.0 message with it is of doubtful framing; codings that we can't undo are 501.
+      if (version_ == 10)
+        refuse(400);
+      else if (!beast::iequals(value, "chunked"))
+        refuse(501);
+      break;
+    case field::expect:
+      if (!beast::iequals(value, "100-continue"))
+        refuse(417);
+      else
+        expects_continue_ = version_ == 11;  // RFC 9110, 10.1.1: ignored in HTTP/1.0
+      break;
+    default:
+      break;
+  }
+}
+
+void RequestParser::on_header_impl(error_code& failure) {
+  in_trailer_ = true;
+  failure = {};
+  if (version_ == 11 && !has_host_) refuse(400);
+  if (refused_ != 0) failure = error::bad_value;
+}
+
+void RequestParser::on_body_init_impl(const boost::optional<std::uint64_t>&, error_code& failure) {
+  failure = {};
+}
+
+std::size_t RequestParser::on_body_impl(string_view bytes, error_code& failure) {
+  failure = {};
+  return bytes.size();
+}
+
+void RequestParser::on_chunk_header_impl(std::uint64_t, string_view, error_code& failure) {
+  failure = {};
+}
+
+std::size_t RequestParser::on_chunk_body_impl(std::uint64_t, string_view bytes, error_code& failure) {
+  failure = {};
+  return bytes.size();
+}
+
+void RequestParser::on_finish_impl(error_code& failure) {
+  failure = {};
+}
+
+Answers::Rendered Answers::render(std::string_view status, std::string_view connection, std::string_view body) const {
+  Rendered made;
+  made.text = fmt::format("HTTP/1.1 {}\r\nDate: {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{}\r\n", status,
+                          date_, body.size(), connection);
+  made.header_size = made.text.size();
+  made.text += body;
+  return made;
+}
+
+namespace {
+constexpr std::string_view connection_close = "Connection: close\r\n";
+constexpr std::string_view connection_keep = "Connection: keep-alive\r\n";
+}  // namespace
+
+void Answers::set_time(std::time_t now) {
+  if (now == rendered_at_) return;
+  rendered_at_ = now;
+  date_ = fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
+  const std::string body = fmt::format("pid is {}\n", pid_);
+  pid_answers_[static_cast<int>(After::keep)] = render("200 OK", "", body);
+  pid_answers_[static_cast<int>(After::keep_1_0)] = render("200 OK", connection_keep, body);
+  pid_answers_[static_cast<int>(After::close)] = render("200 OK", connection_close, body);
+}
+
+void Answers::append_pid(std::string& out, After after, bool head) const {
+  const Rendered& answer = pid_answers_[static_cast<int>(after)];
+  out.append(answer.text, 0, head ? answer.header_size : std::string::npos);
+}
+
+void Answers::append_error(std::string& out, unsigned status, bool head) const {
+  const auto reason = beast::http::obsolete_reason(static_cast<beast::http::status>(status));
+  const std::string line = fmt::format("{} {}", status, std::string_view(reason.data(), reason.size()));
+  const Rendered answer = render(line, connection_close, line + "\n");
+  out.append(answer.text, 0, head ? answer.header_size : std::string::npos);
+}
+
+}  // namespace baton::http

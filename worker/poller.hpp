@@ -1,0 +1,43 @@
+// Worker. One epoll instance and the objects that it wakes. Owns no watched descriptor: each object owns its own, and
+// closing it ends the watch.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <cstdint>
+
+#include "common/fd.hpp"
+
+namespace baton {
+
+class EventHandler {
+ public:
+  virtual void on_events(std::uint32_t events) = 0;
+
+ protected:
+  EventHandler() = default;
+  EventHandler(const EventHandler&) = default;
+  EventHandler& operator=(const EventHandler&) = default;
+  ~EventHandler() = default;
+};
+
+class Poller {
+ public:
+  Poller();
+
+  /// All three throw std::system_error.
+  void add(const Fd& fd, std::uint32_t events, EventHandler& handler);
+  void modify(const Fd& fd, std::uint32_t events, EventHandler& handler);
+  void remove(const Fd& fd);
+
+  /// Waits up to `timeout_ms` (-1: for ever) and runs the handlers of what is ready.
+  /// A handler may destroy itself, never another: its event may be next in this very batch.
+  void wait(int timeout_ms);
+
+ private:
+  void control(int operation, const Fd& fd, std::uint32_t events, EventHandler* handler, const char* name);
+
+  Fd epoll_;
+};
+
+}  // namespace baton

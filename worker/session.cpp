@@ -1,0 +1,163 @@
+// Worker. The life of one connection.
+#include "worker/session.hpp"
+
+#include <sys/socket.h>
+
+#include "worker/sessions.hpp"
+
+namespace baton {
+
+using http::RequestParser;
+
+Session::Session(Sessions& group, Fd connection) : group_(group), connection_(std::move(connection)) {}
+
+void Session::wait_for(Wait wait) {
+  wait_ = wait;
+  group_.schedule(*this, wait);
+}
+
+void Session::on_events(std::uint32_t /*events*/) {
+  if (wait_ == Wait::send) return send(std::string(std::move(output_)));
+  if (wait_ == Wait::linger) return discard();
+  read();
+}
+
+void Session::on_deadline() {
+  if ((wait_ == Wait::header || wait_ == Wait::body) && parser_) {
+    std::string& out = group_.write_buffer();
+    out.clear();
+    fail(408, *parser_, out);
+    return send(out);
+  }
+  close();
+}
+
+void Session::read() {
+  const std::span<char> buffer = group_.read_buffer();
+  const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), 0);
+  if (count == -1 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count <= 0) return close();
+
+  std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
+  if (!input_.empty()) bytes = input_.append(bytes);
+  // A full buffer means that more may wait in the socket, which a close would answer with a reset.
+  client_may_send_ = static_cast<std::size_t>(count) == buffer.size();
+
+  std::string& out = group_.write_buffer();
+  out.clear();
+  const std::size_t used = answer(bytes, out);
+  if (closing_) {
+    client_may_send_ = client_may_send_ || used < bytes.size();
+    input_ = {};
+  } else if (used == bytes.size()) {
+    input_ = {};
+  } else {
+    input_ = std::string(bytes.substr(used));
+  }
+  if (!out.empty()) send(out);
+}
+
+/// Answers every whole request in `bytes` and keeps the parser of one that has begun. Returns the bytes done with.
+std::size_t Session::answer(std::string_view bytes, std::string& out) {
+  std::size_t used = 0;
+  while (used < bytes.size() && !closing_) {
+    std::unique_ptr<RequestParser> resumed = std::move(parser_);
+    std::optional<RequestParser> fresh;
+    if (!resumed) fresh.emplace(group_.limits());
+    RequestParser& parser = resumed ? *resumed : *fresh;
+    const RequestParser::Step step = parser.feed(bytes.substr(used));
+    used += step.used;
+    if (step.state == RequestParser::State::failed) {
+      fail(step.status, parser, out);
+    } else if (step.state == RequestParser::State::complete) {
+      answer_complete(parser, out);
+    } else {
+      if (parser.has_begun()) {
+        if (!resumed) resumed = std::make_unique<RequestParser>(std::move(*fresh));
+        need_more(std::move(resumed), bytes.size() - used, out);
+      }
+      break;
+    }
+  }
+  return used;
+}
+
+void Session::answer_complete(const RequestParser& parser, std::string& out) {
+  const bool keep = parser.keeps_alive() && !group_.is_draining();
+  const http::After kept = parser.is_http_1_0() ? http::After::keep_1_0 : http::After::keep;
+  group_.answers().append_pid(out, keep ? kept : http::After::close, parser.is_head());
+  continued_ = false;
+  if (keep) return wait_for(Wait::idle);
+  closing_ = true;
+  // A client that asked for the close sends nothing more; one that learns of it now may have sent already.
+  client_may_send_ = client_may_send_ || parser.keeps_alive();
+}
+
+void Session::need_more(std::unique_ptr<RequestParser>&& parser, std::size_t unused, std::string& out) {
+  // Beast bounds the header; in a body only chunk headers and trailers can make us keep bytes, and without bound.
+  if (unused > group_.limits().header) return fail(parser->has_header() ? 400 : 431, *parser, out);
+  if (parser->has_header()) {
+    if (wait_ != Wait::body) wait_for(Wait::body);
+    if (parser->expects_continue() && !std::exchange(continued_, true)) group_.answers().append_continue(out);
+  } else if (wait_ != Wait::header) {
+    wait_for(Wait::header);
+  }
+  parser_ = std::move(parser);
+}
+
+void Session::fail(unsigned status, const RequestParser& parser, std::string& out) {
+  group_.answers().append_error(out, status, parser.is_head());
+  closing_ = true;
+  client_may_send_ = true;
+}
+
+void Session::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count == -1 && errno == EINTR) continue;
+    if (count == -1 && errno == EAGAIN) return block_sending(bytes);
+    if (count == -1) return close();
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  after_sending();
+}
+
+/// The client doesn't read: nothing more is read from it, either, until it does.
+void Session::block_sending(std::string_view unsent) {
+  output_ = std::string(unsent);
+  if (wait_ != Wait::send) group_.poller().modify(connection_, EPOLLOUT, *this);
+  wait_for(Wait::send);
+}
+
+void Session::after_sending() {
+  const bool was_blocked = wait_ == Wait::send;
+  if (closing_) {
+    if (!client_may_send_) return close();
+    if (was_blocked) group_.poller().modify(connection_, EPOLLIN, *this);
+    return linger();
+  }
+  if (!was_blocked) return;
+  group_.poller().modify(connection_, EPOLLIN, *this);
+  if (!parser_) return wait_for(group_.is_draining() ? Wait::grace : Wait::idle);
+  wait_for(parser_->has_header() ? Wait::body : Wait::header);
+}
+
+/// Half a close: the client reads the answer to its end, while what it still sends is read and thrown away. A full
+/// close with unread bytes in the socket makes the kernel send a reset, which can overtake the answer.
+void Session::linger() {
+  ::shutdown(connection_.get(), SHUT_WR);
+  wait_for(Wait::linger);
+}
+
+void Session::discard() {
+  const std::span<char> buffer = group_.read_buffer();
+  const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), 0);
+  if (count == -1 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count <= 0) close();
+}
+
+void Session::close() {
+  group_.close(*this);
+}
+
+}  // namespace baton

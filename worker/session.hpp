@@ -1,0 +1,82 @@
+// Worker. One connection: read, answer, keep alive, close without a reset. Owns the connection's descriptor. Between
+// requests it holds no buffer: reading and writing go through those that all sessions share.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/fd.hpp"
+#include "worker/http.hpp"
+#include "worker/poller.hpp"
+
+namespace baton {
+
+class Sessions;
+
+/// What a session waits for. Each has one duration for all sessions, so that a queue in order of arrival is in order
+/// of expiry too.
+enum class Wait : std::uint8_t {
+  header,  ///< the rest of a request's header, or a new connection's first byte
+  body,    ///< the rest of a request's body
+  idle,    ///< the next request
+  send,    ///< room in the socket for an answer
+  linger,  ///< the client's end of file, after the last answer
+  grace,   ///< in a draining worker: a request that may be on the wire already
+};
+constexpr std::size_t wait_count = 6;
+
+using DeadlineHook = boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+
+class Session final : public EventHandler, public DeadlineHook {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Session(Sessions& group, Fd connection);
+  ~Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  [[nodiscard]] const Fd& connection() const { return connection_; }
+  [[nodiscard]] bool is_resting() const { return !parser_ && (wait_ == Wait::header || wait_ == Wait::idle); }
+
+  // All of these may end with the session closed and destroyed.
+  void on_events(std::uint32_t events) override;
+  void on_deadline();
+
+  void wait_for(Wait wait);
+
+  Clock::time_point expires;          ///< set by wait_for()
+  std::list<Session>::iterator self;  ///< set by the group, which owns all sessions
+
+ private:
+  void read();
+  std::size_t answer(std::string_view bytes, std::string& out);
+  void answer_complete(const http::RequestParser& parser, std::string& out);
+  void need_more(std::unique_ptr<http::RequestParser>&& parser, std::size_t unused, std::string& out);
+  void fail(unsigned status, const http::RequestParser& parser, std::string& out);
+  void send(std::string_view bytes);
+  void block_sending(std::string_view unsent);
+  void after_sending();
+  void linger();
+  void discard();
+  void close();
+
+  Sessions& group_;
+  Fd connection_;
+  std::unique_ptr<http::RequestParser> parser_;  ///< while a request has begun and not ended
+  std::string input_;                            ///< received and not yet understood
+  std::string output_;                           ///< not yet taken by the socket
+  Wait wait_ = Wait::header;
+  bool closing_ = false;          ///< no request is read any more
+  bool client_may_send_ = false;  ///< when closing: bytes may be on the way, whose arrival would answer with a reset
+  bool continued_ = false;        ///< "100 Continue" has been said for the request in parser_
+};
+
+}  // namespace baton

@@ -1,0 +1,270 @@
+// Worker. The loop and the channel's messages.
+#include "worker/worker.hpp"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "common/channel.hpp"
+#include "common/log.hpp"
+#include "common/protocol.hpp"
+#include "common/worker_settings.hpp"
+#include "worker/accept.hpp"
+#include "worker/inherited_channel.hpp"
+#include "worker/poller.hpp"
+#include "worker/sessions.hpp"
+
+namespace baton {
+namespace {
+
+using protocol::Kind;
+using protocol::Phase;
+
+/// Gives a member function to the poller.
+class Callback final : public EventHandler {
+ public:
+  explicit Callback(std::function<void()> run) : run_(std::move(run)) {}
+  void on_events(std::uint32_t /*events*/) override { run_(); }
+
+ private:
+  std::function<void()> run_;
+};
+
+int socket_option(const Fd& fd, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+bool is_listener(const Fd& fd) {
+  return socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 1;
+}
+
+bool is_connection(const Fd& fd) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  return socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+         ::getpeername(fd.get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
+/// Raises the limit of open files as far as it goes; returns how many connections fit under it.
+std::size_t room_for_connections(std::size_t wanted) {
+  rlimit limit{};
+  check(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  check(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+  constexpr rlim_t reserved = 32;  // standard streams, channel, epoll, signals, listeners
+  const rlim_t room = limit.rlim_cur > 2 * reserved ? limit.rlim_cur - reserved : reserved;
+  return std::min<std::size_t>(wanted, room);
+}
+
+/// TERM, INT and QUIT as something to read, instead of as interruptions.
+Fd stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int each : {SIGTERM, SIGINT, SIGQUIT}) sigaddset(&signals, each);
+  check(::sigprocmask(SIG_BLOCK, &signals, nullptr), "sigprocmask");
+  return Fd{check(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd")};
+}
+
+class Worker {
+ public:
+  Worker(Fd channel, const WorkerSettings& settings);
+  int run();
+
+ private:
+  void on_channel();
+  void on_signal();
+  void on_message(Frame frame);
+  void take_handle(const protocol::Message& message, std::optional<Fd> handle);
+  void serve(Fd listener);
+  void reply(std::string_view line);
+
+  void on_connection(Fd connection);
+  void on_exhausted(int error);
+  void resume_accepting();
+  void begin_drain();
+  [[nodiscard]] int timeout_ms() const;
+
+  // Destroyed last to first: what handlers refer to outlives them.
+  Poller poller_;
+  Channel channel_;
+  Fd signals_;
+  Callback channel_callback_{[this] { on_channel(); }};
+  Callback signal_callback_{[this] { on_signal(); }};
+  Sessions sessions_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  Phase phase_ = Phase::starting;
+  bool stop_asked_ = false;
+  bool channel_open_ = true;
+  bool out_of_descriptors_ = false;
+  std::optional<Sessions::Clock::time_point> retry_accept_;
+};
+
+WorkerSettings fitted(WorkerSettings settings) {
+  settings.max_connections = room_for_connections(settings.max_connections);
+  return settings;
+}
+
+Worker::Worker(Fd channel, const WorkerSettings& settings)
+    : channel_(std::move(channel)),
+      signals_(stop_signals()),
+      sessions_(poller_, fitted(settings), [this] { resume_accepting(); }) {
+  poller_.add(channel_.socket(), EPOLLIN, channel_callback_);
+  poller_.add(signals_, EPOLLIN, signal_callback_);
+}
+
+int Worker::run() {
+  while (phase_ != Phase::draining || sessions_.size() > 0) {
+    poller_.wait(timeout_ms());
+    sessions_.set_time(Sessions::Clock::now(), std::time(nullptr));
+    sessions_.expire();
+    if (retry_accept_ && *retry_accept_ <= Sessions::Clock::now()) resume_accepting();
+    if (stop_asked_ && phase_ != Phase::draining) begin_drain();
+  }
+  log::debug("all answered, leaving");
+  return 0;
+}
+
+int Worker::timeout_ms() const {
+  std::optional<std::chrono::milliseconds> least = sessions_.until_next_deadline();
+  if (retry_accept_) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*retry_accept_ - Sessions::Clock::now());
+    least = std::max(std::min(least.value_or(left), left), std::chrono::milliseconds(0));
+  }
+  return least ? static_cast<int>(least->count()) : -1;
+}
+
+void Worker::on_channel() {
+  if (channel_.has_unsent() && channel_.flush() == Channel::Sent::whole)
+    poller_.modify(channel_.socket(), EPOLLIN, channel_callback_);
+  Channel::Batch batch = channel_.receive();
+  for (const std::string& fault : batch.faults) log::warning("from the master: {}", fault);
+  for (Frame& frame : batch.frames) on_message(std::move(frame));
+  if (!batch.closed) return;
+  // Node's `disconnect`. Whoever sent us the listener has gone; finish and go, too.
+  log::debug("the channel has ended");
+  poller_.remove(channel_.socket());
+  channel_open_ = false;
+  stop_asked_ = true;
+}
+
+void Worker::on_signal() {
+  signalfd_siginfo received{};
+  while (::read(signals_.get(), &received, sizeof received) == sizeof received) stop_asked_ = true;
+}
+
+void Worker::on_message(Frame frame) {
+  protocol::Message message = protocol::decode(std::move(frame.value));
+  // "ready" is a worker's word; from a master it is a message like any other.
+  if (message.kind == Kind::ready) message = {Kind::plain, {}, "ready"};
+  if (!protocol::is_legal(message.kind, protocol::Sender::master, phase_)) {
+    log::warning("from the master: a {} message, which is out of place here, is ignored", protocol::name(message.kind));
+    return;
+  }
+  if (message.kind == Kind::handle) return take_handle(message, std::move(frame.handle));
+  log::debug("from the master: {}", boost::json::serialize(message.value));
+}
+
+void Worker::take_handle(const protocol::Message& message, std::optional<Fd> handle) {
+  if (!handle) {
+    log::warning("from the master: a handle message came without its descriptor; asking for it again");
+    return reply(protocol::handle_nack_line());
+  }
+  // The acknowledgement says that the descriptor arrived, not that it is of use: asking again would not mend that.
+  reply(protocol::handle_ack_line());
+  if (message.handle_type == protocol::listener_type && is_listener(*handle)) return serve(std::move(*handle));
+  if (message.handle_type == protocol::connection_type && is_connection(*handle)) {
+    set_nonblocking(*handle);
+    return sessions_.adopt(std::move(*handle));
+  }
+  log::error(
+      "from the master: a handle of type \"{}\" is of no use here and is closed (wanted: net.Server with a "
+      "listening stream socket, or net.Socket with a connected one)",
+      message.handle_type);
+}
+
+void Worker::serve(Fd listener) {
+  acceptors_.push_back(std::make_unique<Acceptor>(
+      poller_, std::move(listener), [this](Fd connection) { on_connection(std::move(connection)); },
+      [this](int error) { on_exhausted(error); }));
+  if (sessions_.is_full()) acceptors_.back()->pause();
+  if (phase_ != Phase::starting) return;
+  phase_ = Phase::serving;
+  reply(protocol::ready_line());
+}
+
+void Worker::reply(std::string_view line) {
+  if (!channel_open_) return;
+  switch (channel_.send(line)) {
+    case Channel::Sent::whole:
+      break;
+    case Channel::Sent::queued:
+      poller_.modify(channel_.socket(), EPOLLIN | EPOLLOUT, channel_callback_);
+      break;
+    case Channel::Sent::full:
+      log::error("the master does not read its channel; a message to it is lost");
+      break;
+    case Channel::Sent::closed:
+      break;  // the end of file follows
+  }
+}
+
+void Worker::on_connection(Fd connection) {
+  out_of_descriptors_ = false;
+  sessions_.adopt(std::move(connection));
+  if (!sessions_.is_full()) return;
+  for (const auto& acceptor : acceptors_) acceptor->pause();
+}
+
+void Worker::on_exhausted(int error) {
+  using namespace std::chrono_literals;
+  constexpr auto retry_interval = 100ms;
+  if (!std::exchange(out_of_descriptors_, true))
+    log::warning("can't accept with {} connections open: {} (raise LimitNOFILE or fs.file-max); waiting for room",
+                 sessions_.size(), describe_errno(error));
+  for (const auto& acceptor : acceptors_) acceptor->pause();
+  retry_accept_ = Sessions::Clock::now() + retry_interval;
+}
+
+void Worker::resume_accepting() {
+  if (phase_ == Phase::draining || sessions_.is_full()) return;
+  retry_accept_.reset();
+  for (const auto& acceptor : acceptors_) acceptor->resume();
+}
+
+/// Accepts what is queued already, for these clients believe themselves connected, and then gives the listeners up.
+void Worker::begin_drain() {
+  log::debug("draining, {} connections open", sessions_.size());
+  phase_ = Phase::draining;
+  retry_accept_.reset();
+  sessions_.drain();
+  for (const auto& acceptor : acceptors_) acceptor->sweep();
+  acceptors_.clear();
+}
+
+}  // namespace
+
+int run_worker(const std::vector<std::string>& arguments) {
+  Settings settings("baton worker [flags]", "The role in which baton serves the listener that its master sends it.",
+                    "baton " BATON_VERSION);
+  WorkerSettings values;
+  add_worker_settings(settings, values);
+  settings.parse(arguments);
+  const int number = inherited_number();
+  log::start(values.log, {"worker", number});
+  ::prctl(PR_SET_NAME, "baton worker");
+  std::signal(SIGPIPE, SIG_IGN);
+  return Worker(take_inherited_channel(), values).run();
+}
+
+}  // namespace baton
