@@ -5,7 +5,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-// Boost 1.81's process/v2 uses these two without including them, so they come first.
+// Boost 1.81's process/v2 uses these without including them, so they come first.
+#include <boost/asio/detail/throw_error.hpp>
 #include <boost/optional.hpp>
 #include <boost/type_traits.hpp>
 
@@ -29,7 +30,7 @@ struct ChildSetup {
 
   // Boost puts the executable's path into argv[0]; a program is to see the name it was called by.
   template <class Launcher>
-  boost::system::error_code on_setup(Launcher& launcher, const std::filesystem::path&,
+  boost::system::error_code on_setup(Launcher& launcher, const std::filesystem::path& /*executable*/,
                                      const char* const*& command_line) {
     launcher.fd_whitelist.push_back(channel);
     command_line = arguments;
@@ -37,7 +38,8 @@ struct ChildSetup {
   }
 
   template <class Launcher>
-  boost::system::error_code on_exec_setup(Launcher&, const std::filesystem::path&, const char* const*&) {
+  boost::system::error_code on_exec_setup(Launcher& /*launcher*/, const std::filesystem::path& /*executable*/,
+                                          const char* const*& /*command_line*/) {
     const auto failure = [] { return boost::system::error_code(errno, boost::system::system_category()); };
     if (::setpgid(0, 0) == -1) return failure();
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -49,7 +51,7 @@ struct ChildSetup {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::signal(SIGPIPE, SIG_DFL);
+    static_cast<void>(::signal(SIGPIPE, SIG_DFL));
     return {};
   }
 };
@@ -95,7 +97,7 @@ std::string way_out(int error) {
 
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
-  const std::string path = name.empty() ? "" : process::environment::find_executable(name).string();
+  std::string path = name.empty() ? "" : process::environment::find_executable(name).string();
   if (path.empty()) throw StartError(fmt::format("can't start \"{}\": no such program in PATH", name));
   return path;
 }

@@ -1,5 +1,7 @@
 // The composition root: one binary, two roles. Nothing else knows both.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -14,6 +16,12 @@
 namespace {
 
 constexpr int usage_error = 2;
+
+/// A descriptor of ours that came to be 0, 1 or 2 would be written to as a log, or handed to every child.
+void ensure_standard_streams() {
+  for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; ++descriptor)
+    if (::fcntl(descriptor, F_GETFD) == -1) static_cast<void>(::open("/dev/null", O_RDWR));
+}
 
 int run(std::vector<std::string> arguments) {
   const bool is_worker = !arguments.empty() && arguments.front() == "worker";
@@ -37,6 +45,7 @@ int run(std::vector<std::string> arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ensure_standard_streams();
   // argv may be empty: a caller of execve(2) decides.
   return run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
 }

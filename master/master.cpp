@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -19,6 +17,7 @@
 #include "master/options.hpp"
 #include "master/pid_file.hpp"
 #include "master/supervisor.hpp"
+#include "master/task.hpp"
 
 namespace baton {
 namespace {
@@ -49,7 +48,7 @@ int Master::run() {
   for (const ListenAddress& address : options_.listen) listeners_.push_back(listen_on(address, options_.backlog));
   announce();
   supervisor_.start(listeners_);
-  asio::co_spawn(context_, follow_signals(), asio::detached);
+  start_task(context_.get_executor(), follow_signals());
   context_.run();
   if (supervisor_.is_stopping()) return EXIT_SUCCESS;
   log::error("no worker is left to answer on {}: stopping", listeners_.front().address);
@@ -89,7 +88,7 @@ int run_master(const std::vector<std::string>& arguments) {
   log::start(options.worker.log, {"master"});
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
   // A closed standard error must not end the master; workers get the default back.
-  std::signal(SIGPIPE, SIG_IGN);
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   return Master(std::move(options)).run();
 }
 

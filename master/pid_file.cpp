@@ -23,7 +23,7 @@ bool is_same_file(const Fd& fd, const std::string& path) {
 std::string holder(const Fd& fd) {
   std::array<char, 24> text{};
   const ssize_t count = ::pread(fd.get(), text.data(), text.size(), 0);
-  std::string pid(text.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+  const std::string pid(text.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
   return pid.substr(0, pid.find('\n'));
 }
 

@@ -1,4 +1,4 @@
-// Master. The pid file: written once the listeners are bound, locked for as long as the master lives, removed with it.
+// Master. The pid file: written before anything is bound, locked for as long as the master lives, removed with it.
 #pragma once
 
 #include <string>

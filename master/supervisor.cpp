@@ -3,13 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/json/serialize.hpp>
 #include <csignal>
-#include <exception>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
+#include "master/task.hpp"
 
 namespace baton {
 
@@ -70,16 +69,9 @@ Supervisor::Handle Supervisor::spawn(int number) {
   auto worker = std::make_shared<WorkerHandle>(number, executor_, std::move(child), std::move(ours));
   workers_[number] = worker;
   log::debug("{} spawned", worker->name());
-  start_task(follow_process(worker));
-  start_task(follow_channel(worker));
+  start_task(executor_, follow_process(worker));
+  start_task(executor_, follow_channel(worker));
   return worker;
-}
-
-void Supervisor::start_task(asio::awaitable<void> task) {
-  // What a task throws is a broken system call of the master's own, and ends it through io_context::run().
-  asio::co_spawn(executor_, std::move(task), [](const std::exception_ptr& error) {
-    if (error) std::rethrow_exception(error);
-  });
 }
 
 void Supervisor::hand_over(const Handle& worker, const Listener& listener) {
@@ -91,7 +83,7 @@ void Supervisor::send(const Handle& worker, std::string_view line, std::optional
   if (!worker->end) return;
   switch (worker->end->channel.send(line, std::move(handle))) {
     case Channel::Sent::queued:
-      if (!std::exchange(worker->flushing, true)) start_task(flush_channel(worker));
+      if (!std::exchange(worker->flushing, true)) start_task(executor_, flush_channel(worker));
       break;
     case Channel::Sent::full:
       log::warning("{} does not read its channel; a message to it is lost", worker->name());
@@ -169,6 +161,8 @@ asio::awaitable<void> Supervisor::follow_process(Handle worker) {
 }
 
 void Supervisor::on_ended(const Handle& worker) {
+  // What it started and left behind would hold the listener, and answer nobody's signals.
+  worker->child.kill_group();
   const Ending ending = worker->child.reap();
   const bool was_asked = stopping_ && (ending.is_clean() || (ending.by_signal && ending.number == SIGTERM));
   if (was_asked)
@@ -188,7 +182,7 @@ void Supervisor::stop() {
     worker->phase = Phase::draining;
     worker->child.signal(SIGTERM);
   }
-  start_task(kill_late());
+  start_task(executor_, kill_late());
 }
 
 asio::awaitable<void> Supervisor::kill_late() {

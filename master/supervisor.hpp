@@ -39,10 +39,9 @@ class Supervisor {
   Handle spawn(int number);
   void hand_over(const Handle& worker, const Listener& listener);
   boost::asio::awaitable<void> follow_channel(Handle worker);
-  boost::asio::awaitable<void> flush_channel(Handle worker);
+  static boost::asio::awaitable<void> flush_channel(Handle worker);
   boost::asio::awaitable<void> follow_process(Handle worker);
   boost::asio::awaitable<void> kill_late();
-  void start_task(boost::asio::awaitable<void> task);
 
   void on_message(const Handle& worker, Frame frame);
   void send(const Handle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);

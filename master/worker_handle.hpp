@@ -2,7 +2,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -27,15 +27,15 @@ struct WorkerHandle {
       : number(its_number),
         child(std::move(its_child)),
         process_watch(executor, child.pidfd()),
-        end(std::in_place, executor, std::move(socket)) {}
+        end(std::make_unique<ChannelEnd>(executor, std::move(socket))) {}
 
   /// "worker 2 pid 4243": how log lines begin.
   [[nodiscard]] std::string name() const;
 
   int number;
   Child child;
-  Watch process_watch;            // after the child: destroyed before its pidfd closes
-  std::optional<ChannelEnd> end;  ///< empty once the channel has ended or was given up
+  Watch process_watch;              // after the child: destroyed before its pidfd closes
+  std::unique_ptr<ChannelEnd> end;  ///< empty once the channel has ended or was given up
   protocol::Phase phase = protocol::Phase::starting;
   unsigned unacknowledged = 0;  ///< handles sent that the worker has not confirmed
   bool said_ready = false;
