@@ -62,7 +62,7 @@ Channel::Channel(Fd socket, Limits limits) : socket_(std::move(socket)), limits_
 
 Channel::Batch Channel::receive() {
   Batch batch;
-  for (int i = 0; i < reads_per_call && read_once(batch); ++i) take_lines(batch);
+  for (int i = 0; i < reads_per_call && !batch.closed && read_once(batch); ++i) take_lines(batch);
   return batch;
 }
 

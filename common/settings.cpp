@@ -65,11 +65,17 @@ void Settings::remember(const std::string& flags, CLI::Option* option) {
   options_[long_name(flags)] = option;
 }
 
-void Settings::guarded(const std::string& flag, const std::function<void()>& set) const {
+void Settings::placed(const std::string& flag, const std::function<void()>& run) const {
   try {
-    set();
+    run();
   } catch (const UsageError& error) {
     throw UsageError(fmt::format("{}: {}", place_(flag), error.what()));
+  }
+}
+
+void Settings::translated(const std::string& flag, const std::function<void()>& run) const {
+  try {
+    run();
   } catch (const CLI::Error& error) {
     throw UsageError(fmt::format("{}: {}", place_(flag), without_prefix(error.what(), flag)));
   }
@@ -78,8 +84,7 @@ void Settings::guarded(const std::string& flag, const std::function<void()>& set
 void Settings::add(const std::string& flags, const std::string& value_name, const std::string& help, Set set) {
   const std::string name = long_name(flags);
   auto* option = app_->add_option_function<std::string>(
-      flags, [this, name, set = std::move(set)](const std::string& value) { guarded(name, [&] { set(value); }); },
-      help);
+      flags, [this, name, set = std::move(set)](const std::string& value) { placed(name, [&] { set(value); }); }, help);
   option->type_name(value_name)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   remember(flags, option);
 }
@@ -89,10 +94,12 @@ void Settings::add_list(const std::string& flags, const std::string& value_name,
   auto* option = app_->add_option_function<std::vector<std::string>>(
       flags,
       [this, name, set = std::move(set)](const std::vector<std::string>& values) {
-        guarded(name, [&] { set(values); });
+        placed(name, [&] { set(values); });
       },
       help);
-  option->type_name(value_name)->expected(1)->delimiter(',')->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  // Without extra arguments CLI11 leaves a value in brackets alone: "[::1]" is an address, not a list.
+  option->type_name(value_name)->expected(1)->delimiter(',')->allow_extra_args(false);
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   remember(flags, option);
 }
 
@@ -147,17 +154,19 @@ void Settings::parse_environment() {
     if (option->count() > 0) continue;
     const char* value = std::getenv(variable_name(name).c_str());
     if (value == nullptr || *value == '\0') continue;
-    guarded(name, [&, chosen = option] { chosen->add_result(value); });
-    option->run_callback();
+    translated(name, [&, chosen = option] {
+      chosen->add_result(value);
+      chosen->run_callback();
+    });
   }
 }
 
 void Settings::parse_file() {
-  std::ifstream stream;
-  std::error_code error;
-  if (!std::filesystem::is_directory(file_, error)) stream.open(file_);
-  if (!stream.is_open())
-    throw UsageError(fmt::format("--config: can't read {}: {}", file_, describe_errno(errno != 0 ? errno : EISDIR)));
+  std::error_code ignored;
+  const bool is_directory = std::filesystem::is_directory(file_, ignored);
+  std::ifstream stream(file_);
+  if (is_directory || !stream.is_open())
+    throw UsageError(fmt::format("--config: can't read {}: {}", file_, describe_errno(is_directory ? EISDIR : errno)));
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_config(stream);
@@ -181,10 +190,10 @@ void Settings::parse_file() {
     const auto found = open.find(item.name);
     if (found == open.end()) continue;
     CLI::Option* option = found->second;
-    guarded(item.name, [&] { option->add_result(item.inputs); });
+    translated(item.name, [&] { option->add_result(item.inputs); });
   }
   for (const auto& [name, option] : open)
-    if (option->count() > 0) guarded(name, [chosen = option] { chosen->run_callback(); });
+    if (option->count() > 0) translated(name, [chosen = option] { chosen->run_callback(); });
 }
 
 std::vector<std::string> Settings::unknown_variables() const {

@@ -53,8 +53,9 @@ class Settings {
   void parse_environment();
   void parse_file();
   [[noreturn]] void refuse_unknown(const std::string& flag) const;
-  /// Runs a setter, putting the place in front of what it throws.
-  void guarded(const std::string& flag, const std::function<void()>& set) const;
+  /// Both put the place in front of what `run` throws: a setter of ours, or CLI11 before it gets there.
+  void placed(const std::string& flag, const std::function<void()>& run) const;
+  void translated(const std::string& flag, const std::function<void()>& run) const;
 
   std::unique_ptr<CLI::App> app_;
   std::map<std::string, CLI::Option*> options_;  ///< by long name without dashes

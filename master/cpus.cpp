@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <fstream>
 #include <iterator>
+#include <limits>
 
 namespace baton {
 namespace {
@@ -74,7 +75,8 @@ std::optional<unsigned> cpus_of_cfs(std::string_view quota, std::string_view per
   const auto microseconds = number(quota);
   const auto every = number(period);
   if (!microseconds || !every || *microseconds <= 0 || *every <= 0) return std::nullopt;
-  return static_cast<unsigned>((*microseconds + *every - 1) / *every);
+  const std::int64_t cpus = *microseconds / *every + (*microseconds % *every > 0 ? 1 : 0);
+  return static_cast<unsigned>(std::min<std::int64_t>(cpus, std::numeric_limits<int>::max()));
 }
 
 std::optional<unsigned> cpus_of_cpu_max(std::string_view text) {

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <limits>
@@ -25,7 +26,7 @@ Acceptor::Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnEx
 }
 
 void Acceptor::resume() {
-  if (std::exchange(waiting_, true)) return;
+  if (broken_ || std::exchange(waiting_, true)) return;
   poller_.add(listener_, EPOLLIN | EPOLLEXCLUSIVE, *this);
 }
 
@@ -34,8 +35,9 @@ void Acceptor::pause() {
   poller_.remove(listener_);
 }
 
-void Acceptor::on_events(std::uint32_t /*events*/) {
+void Acceptor::on_events(std::uint32_t events) {
   if (!waiting_) return;  // paused by another listener's accept in this batch
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return restore_listening();
   if (accept_one() != Outcome::taken || !waiting_) return;
   pause();
   resume();
@@ -61,9 +63,6 @@ Acceptor::Outcome Acceptor::accept_one() {
     case ENOMEM:
       on_exhausted_(error);
       return Outcome::exhausted;
-    case EINVAL:
-      restore_listening();
-      return Outcome::none;
     default:
       // EAGAIN: another worker was quicker. ECONNABORTED and, on Linux, pending network errors: that one connection
       // is gone. Either way the epoll wakes us when there is another.
@@ -71,14 +70,16 @@ Acceptor::Outcome Acceptor::accept_one() {
   }
 }
 
-/// Some holder of the listener called shutdown(2) on it, which stops it for all; listen(2) brings it back.
+/// Some holder of the listener called shutdown(2) on it, which stops it for all; listen(2) brings a TCP listener back,
+/// but not a Unix one.
 void Acceptor::restore_listening() {
-  if (::listen(listener_.get(), std::numeric_limits<int>::max()) == 0) {
-    log::warning("the listener had been shut down by another process that holds it; listening again");
-    return;
-  }
-  log::error("the listener is broken and given up: {}", describe_errno(errno));
+  pollfd after{listener_.get(), POLLIN, 0};
+  const bool listens = ::listen(listener_.get(), std::numeric_limits<int>::max()) == 0 && ::poll(&after, 1, 0) != -1 &&
+                       (after.revents & (POLLHUP | POLLERR)) == 0;
+  if (listens) return log::warning("a listener had been shut down by another process that holds it; listening again");
+  log::error("a listener is broken: another process that holds it has shut it down; it is given up here");
   pause();
+  broken_ = true;
 }
 
 }  // namespace baton

@@ -24,7 +24,7 @@ class Acceptor final : public EventHandler {
   Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnExhausted on_exhausted);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
-  ~Acceptor() = default;
+  ~Acceptor() { pause(); }  // closing is not enough: see Poller
 
   void on_events(std::uint32_t events) override;
 
@@ -45,6 +45,7 @@ class Acceptor final : public EventHandler {
   OnConnection on_connection_;
   OnExhausted on_exhausted_;
   bool waiting_ = false;
+  bool broken_ = false;  ///< for ever: no connection will come from this listener
 };
 
 }  // namespace baton

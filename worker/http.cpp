@@ -17,7 +17,26 @@ using beast::http::error;
 using beast::http::field;
 using beast::http::verb;
 
-RequestParser::RequestParser(const Limits& limits) {
+namespace {
+
+/// Whether a request line, or as much of it as has come, is right but for a version of HTTP that is not ours.
+bool has_other_version(std::string_view line) {
+  constexpr std::string_view form = "HTTP/d.d";
+  const auto first = line.find(' ');
+  const auto second = first == std::string_view::npos ? first : line.find(' ', first + 1);
+  if (second == std::string_view::npos) return false;
+  const std::string_view version = line.substr(second + 1);
+  if (version.size() > form.size()) return false;
+  for (std::size_t i = 0; i < version.size(); ++i) {
+    const bool is_digit = version[i] >= '0' && version[i] <= '9';
+    if (form[i] == 'd' ? !is_digit : version[i] != form[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+RequestParser::RequestParser(const Limits& limits) : max_header_(limits.header) {
   eager(true);
   header_limit(static_cast<std::uint32_t>(limits.header));
   body_limit(limits.body);
@@ -48,15 +67,11 @@ RequestParser::Step RequestParser::feed(std::string_view bytes) {
 unsigned RequestParser::status_of(const error_code& failure, std::string_view bytes) const {
   if (refused_ != 0) return refused_;
   if (failure == error::body_limit) return 413;
-  if (failure == error::header_limit) return version_ == 0 ? 414 : 431;
-  if (failure == error::bad_version) {
-    const std::string_view line = bytes.substr(0, bytes.find("\r\n"));
-    const std::string_view version = line.substr(line.rfind(' ') + 1);
-    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-    if (version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) && version[6] == '.' &&
-        is_digit(version[7]))
-      return 505;
+  if (failure == error::header_limit) {
+    const bool is_first_line = version_ == 0 && bytes.substr(0, max_header_).find('\n') == std::string_view::npos;
+    return is_first_line ? 414 : 431;
   }
+  if (failure == error::bad_version && has_other_version(bytes.substr(0, bytes.find('\r')))) return 505;
   return 400;
 }
 

@@ -60,6 +60,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   void refuse(unsigned status);
   [[nodiscard]] unsigned status_of(const error_code& error, std::string_view bytes) const;
 
+  std::size_t max_header_;
   unsigned refused_ = 0;
   int version_ = 0;  ///< 10 or 11 once the request line is read
   bool head_ = false;

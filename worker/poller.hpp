@@ -1,5 +1,6 @@
 // Worker. One epoll instance and the objects that it wakes. Owns no watched descriptor: each object owns its own, and
-// closing it ends the watch.
+// removes it before it closes it, wherever another process may hold the same open file: epoll watches that, not our
+// descriptor, and would go on to wake an object that is no more.
 #pragma once
 
 #include <sys/epoll.h>

@@ -9,7 +9,8 @@ namespace baton {
 
 using http::RequestParser;
 
-Session::Session(Sessions& group, Fd connection) : group_(group), connection_(std::move(connection)) {}
+Session::Session(Sessions& group, Fd connection, Holders holders)
+    : group_(group), connection_(std::move(connection)), holders_(holders) {}
 
 void Session::wait_for(Wait wait) {
   wait_ = wait;

@@ -20,6 +20,12 @@ namespace baton {
 
 class Sessions;
 
+/// Who has a connection's descriptor.
+enum class Holders : std::uint8_t {
+  alone,   ///< this process: closing it is enough
+  shared,  ///< the master that sent it too, for a while: then only shutdown(2) reaches the client
+};
+
 /// What a session waits for. Each has one duration for all sessions, so that a queue in order of arrival is in order
 /// of expiry too.
 enum class Wait : std::uint8_t {
@@ -38,12 +44,13 @@ class Session final : public EventHandler, public DeadlineHook {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Session(Sessions& group, Fd connection);
+  Session(Sessions& group, Fd connection, Holders holders);
   ~Session() = default;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   [[nodiscard]] const Fd& connection() const { return connection_; }
+  [[nodiscard]] Holders holders() const { return holders_; }
   [[nodiscard]] bool is_resting() const { return !parser_ && (wait_ == Wait::header || wait_ == Wait::idle); }
 
   // All of these may end with the session closed and destroyed.
@@ -70,6 +77,7 @@ class Session final : public EventHandler, public DeadlineHook {
 
   Sessions& group_;
   Fd connection_;
+  Holders holders_;
   std::unique_ptr<http::RequestParser> parser_;  ///< while a request has begun and not ended
   std::string input_;                            ///< received and not yet understood
   std::string output_;                           ///< not yet taken by the socket

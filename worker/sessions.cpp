@@ -1,6 +1,7 @@
 // Worker. The group of sessions and its deadlines.
 #include "worker/sessions.hpp"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/log.hpp"
@@ -32,8 +33,8 @@ Sessions::Sessions(Poller& poller, const WorkerSettings& settings, std::function
   answers_.set_time(std::time(nullptr));
 }
 
-void Sessions::adopt(Fd connection) {
-  Session& session = all_.emplace_front(*this, std::move(connection));
+void Sessions::adopt(Fd connection, Holders holders) {
+  Session& session = all_.emplace_front(*this, std::move(connection), holders);
   session.self = all_.begin();
   try {
     poller_.add(session.connection(), EPOLLIN, session);
@@ -46,6 +47,10 @@ void Sessions::adopt(Fd connection) {
 }
 
 void Sessions::close(Session& session) {
+  if (session.holders() == Holders::shared) {
+    poller_.remove(session.connection());
+    ::shutdown(session.connection().get(), SHUT_RDWR);
+  }
   all_.erase(session.self);
   on_closed_();
 }

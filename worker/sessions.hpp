@@ -29,7 +29,7 @@ class Sessions {
   ~Sessions() = default;
 
   /// Serves a connected, non-blocking stream socket until it closes. Drops it where epoll has no room for it.
-  void adopt(Fd connection);
+  void adopt(Fd connection, Holders holders = Holders::alone);
 
   [[nodiscard]] std::size_t size() const { return all_.size(); }
   [[nodiscard]] bool is_full() const { return all_.size() >= max_connections_; }

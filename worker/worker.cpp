@@ -185,7 +185,7 @@ void Worker::take_handle(const protocol::Message& message, std::optional<Fd> han
   if (message.handle_type == protocol::listener_type && is_listener(*handle)) return serve(std::move(*handle));
   if (message.handle_type == protocol::connection_type && is_connection(*handle)) {
     set_nonblocking(*handle);
-    return sessions_.adopt(std::move(*handle));
+    return sessions_.adopt(std::move(*handle), Holders::shared);
   }
   log::error(
       "from the master: a handle of type \"{}\" is of no use here and is closed (wanted: net.Server with a "
