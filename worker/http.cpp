@@ -26,7 +26,9 @@ bool has_other_version(std::string_view line) {
   const auto second = first == std::string_view::npos ? first : line.find(' ', first + 1);
   if (second == std::string_view::npos) return false;
   const std::string_view version = line.substr(second + 1);
-  if (version.size() > form.size()) return false;
+  const bool may_be_ours =
+      std::string_view("HTTP/1.0").starts_with(version) || std::string_view("HTTP/1.1").starts_with(version);
+  if (may_be_ours || version.size() > form.size()) return false;
   for (std::size_t i = 0; i < version.size(); ++i) {
     const bool is_digit = version[i] >= '0' && version[i] <= '9';
     if (form[i] == 'd' ? !is_digit : version[i] != form[i]) return false;
