@@ -12,6 +12,15 @@
 #include "common/log.hpp"
 
 namespace baton {
+namespace {
+
+/// Costs a call, and is asked only when an accept found nothing.
+bool is_shut_down(const Fd& listener) {
+  pollfd state{listener.get(), POLLRDHUP, 0};
+  return ::poll(&state, 1, 0) == 1;  // POLLHUP and POLLERR are always asked for
+}
+
+}  // namespace
 
 Acceptor::Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnExhausted on_exhausted)
     : poller_(poller),
@@ -63,8 +72,13 @@ Acceptor::Outcome Acceptor::accept_one() {
     case ENOMEM:
       on_exhausted_(error);
       return Outcome::exhausted;
+    case EAGAIN:
+      // Another worker was quicker. Or it is a Unix listener that was shut down for reading alone: that one stays
+      // readable, says neither EINVAL nor EPOLLHUP, and refuses every client.
+      if (is_shut_down(listener_)) restore_listening();
+      return Outcome::none;
     default:
-      // EAGAIN: another worker was quicker. ECONNABORTED and, on Linux, pending network errors: that one connection
+      // ECONNABORTED and, on Linux, pending network errors: that one connection
       // is gone. Either way the epoll wakes us when there is another.
       return Outcome::none;
   }
@@ -73,9 +87,7 @@ Acceptor::Outcome Acceptor::accept_one() {
 /// Some holder of the listener called shutdown(2) on it, which stops it for all; listen(2) brings a TCP listener back,
 /// but not a Unix one.
 void Acceptor::restore_listening() {
-  pollfd after{listener_.get(), POLLIN, 0};
-  const bool listens = ::listen(listener_.get(), std::numeric_limits<int>::max()) == 0 && ::poll(&after, 1, 0) != -1 &&
-                       (after.revents & (POLLHUP | POLLERR)) == 0;
+  const bool listens = ::listen(listener_.get(), std::numeric_limits<int>::max()) == 0 && !is_shut_down(listener_);
   if (listens) return log::warning("a listener had been shut down by another process that holds it; listening again");
   log::error("a listener is broken: another process that holds it has shut it down; it is given up here");
   pause();

@@ -46,13 +46,22 @@ RequestParser::RequestParser(const Limits& limits) : max_header_(limits.header) 
 
 RequestParser::Step RequestParser::feed(std::string_view bytes) {
   std::size_t used = 0;
-  if (!got_some()) {
+  if (!begun_) {
     // RFC 9112, 2.2: empty lines before a request are skipped.
     while (bytes.substr(used).starts_with("\r\n")) used += 2;
     if (const auto rest = bytes.substr(used); rest.empty() || rest == "\r") return {State::need_more, used};
+    begun_ = true;
   }
   while (used < bytes.size()) {
-    const std::string_view rest = bytes.substr(used);
+    std::string_view rest = bytes.substr(used);
+    if (!has_header()) {
+      const std::size_t part = header_part(rest);
+      if (refused_ != 0 && part == 0) return {State::failed, used, refused_};
+      if (part == 0) break;
+      rest = rest.substr(0, part);
+      header_used_ += part;
+      searched_ = 0;
+    }
     // The end of a chunked body takes five bytes at least; Beast asserts that it is never shown fewer.
     constexpr std::size_t last_chunk_size = 5;
     if (has_header() && chunked() && rest.size() < last_chunk_size) break;
@@ -61,18 +70,49 @@ RequestParser::Step RequestParser::feed(std::string_view bytes) {
     used += count;
     if (failure && failure != error::need_more) return {State::failed, used, status_of(failure, rest)};
     if (is_done()) return {State::complete, used};
-    if (failure == error::need_more) break;
+    if (failure == error::need_more && has_header()) break;
   }
   return {State::need_more, used};
+}
+
+/// Beast is shown the request line as soon as it is whole, and then the fields as soon as they are. Shown less, it
+/// would count its limit from the last whole field on, and find faults sooner or later as the bytes happen to be
+/// split. Returns the size of that part in `bytes`; 0 where more is wanted, or when refused.
+std::size_t RequestParser::header_part(std::string_view bytes) {
+  const bool in_fields = header_used_ > 0;
+  const std::size_t most = max_header_ - header_used_;
+  std::size_t line = searched_ == 0 ? 0 : bytes.rfind('\n', searched_ - 1) + 1;  // npos + 1 is 0
+  for (;;) {
+    const std::size_t end = bytes.find('\n', std::max(line, searched_));
+    const std::size_t seen = std::min(end == std::string_view::npos ? bytes.size() : end + 1, most);
+    if (!in_fields) {
+      // Not HTTP at all, but TLS for one: say so before a line end that may never come.
+      const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' && c != '\r' && c != '\n'; };
+      if (std::any_of(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(seen), control)) {
+        refuse(400);
+        return 0;
+      }
+    }
+    if (end == std::string_view::npos ? bytes.size() > most : end + 1 > most) {
+      refuse(in_fields ? 431 : 414);
+      return 0;
+    }
+    if (end == std::string_view::npos) {
+      searched_ = bytes.size();
+      return 0;
+    }
+    if (end == line || bytes[end - 1] != '\r') {
+      refuse(400);  // RFC 9112, 2.2 lets us take a bare LF for a line end; that is where request smuggling begins
+      return 0;
+    }
+    if (!in_fields || end == line + 1) return end + 1;
+    line = end + 1;
+  }
 }
 
 unsigned RequestParser::status_of(const error_code& failure, std::string_view bytes) const {
   if (refused_ != 0) return refused_;
   if (failure == error::body_limit) return 413;
-  if (failure == error::header_limit) {
-    const bool is_first_line = version_ == 0 && bytes.substr(0, max_header_).find('\n') == std::string_view::npos;
-    return is_first_line ? 414 : 431;
-  }
   if (failure == error::bad_version && has_other_version(bytes.substr(0, bytes.find('\r')))) return 505;
   return 400;
 }

@@ -33,7 +33,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   Step feed(std::string_view bytes);
 
   /// Whether any of the request has come (empty lines before it don't count).
-  [[nodiscard]] bool has_begun() const { return got_some(); }
+  [[nodiscard]] bool has_begun() const { return begun_; }
   [[nodiscard]] bool has_header() const { return is_header_done(); }
 
   // After the header:
@@ -57,10 +57,14 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   std::size_t on_chunk_body_impl(std::uint64_t remaining, string_view bytes, error_code& error) override;
   void on_finish_impl(error_code& error) override;
 
+  [[nodiscard]] std::size_t header_part(std::string_view bytes);
   void refuse(unsigned status);
   [[nodiscard]] unsigned status_of(const error_code& error, std::string_view bytes) const;
 
   std::size_t max_header_;
+  std::size_t header_used_ = 0;  ///< bytes of the header that Beast has
+  std::size_t searched_ = 0;     ///< bytes behind those that were looked at in vain
+  bool begun_ = false;
   unsigned refused_ = 0;
   int version_ = 0;  ///< 10 or 11 once the request line is read
   bool head_ = false;

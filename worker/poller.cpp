@@ -26,11 +26,12 @@ void Poller::remove(const Fd& fd) {
   control(EPOLL_CTL_DEL, fd, 0, nullptr, "epoll_ctl(DEL)");
 }
 
-void Poller::wait(int timeout_ms) {
+void Poller::wait(int timeout_ms, const std::function<void()>& woken) {
   std::array<epoll_event, 64> events;  // filled by the kernel, as far as it is read
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
-  if (count == -1 && errno == EINTR) return;
-  check(count, "epoll_wait");
+  if (count == -1 && errno != EINTR) check(count, "epoll_wait");
+  if (woken) woken();
+  if (count == -1) return;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
     static_cast<EventHandler*>(events.at(i).data.ptr)->on_events(events.at(i).events);
 }

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include <cstdint>
+#include <functional>
 
 #include "common/fd.hpp"
 
@@ -31,9 +32,10 @@ class Poller {
   void modify(const Fd& fd, std::uint32_t events, EventHandler& handler);
   void remove(const Fd& fd);
 
-  /// Waits up to `timeout_ms` (-1: for ever) and runs the handlers of what is ready.
+  /// Waits up to `timeout_ms` (-1: for ever) and runs the handlers of what is ready, before them `woken`: time may
+  /// have passed.
   /// A handler may destroy itself, never another: its event may be next in this very batch.
-  void wait(int timeout_ms);
+  void wait(int timeout_ms, const std::function<void()>& woken = {});
 
  private:
   void control(int operation, const Fd& fd, std::uint32_t events, EventHandler* handler, const char* name);

@@ -125,8 +125,7 @@ Worker::Worker(Fd channel, const WorkerSettings& settings)
 
 int Worker::run() {
   while (phase_ != Phase::draining || sessions_.size() > 0) {
-    poller_.wait(timeout_ms());
-    sessions_.set_time(Sessions::Clock::now(), std::time(nullptr));
+    poller_.wait(timeout_ms(), [this] { sessions_.set_time(Sessions::Clock::now(), std::time(nullptr)); });
     sessions_.expire();
     if (retry_accept_ && *retry_accept_ <= Sessions::Clock::now()) resume_accepting();
     if (stop_asked_ && phase_ != Phase::draining) begin_drain();

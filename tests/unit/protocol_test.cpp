@@ -1,0 +1,136 @@
+// Unit tests of the messages: their bytes, and who may send them when.
+#include "common/protocol.hpp"
+
+#include <array>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "tests/support/catch.hpp"
+
+namespace baton::protocol {
+namespace {
+
+Message decoded(std::string_view line) {
+  return decode(boost::json::parse(boost::json::string_view(line.data(), line.size())));
+}
+
+bool is_for_handle(std::string_view line) {
+  return carries_handle(boost::json::parse(boost::json::string_view(line.data(), line.size())));
+}
+
+}  // namespace
+
+TEST_CASE("our lines are Node's, byte for byte") {
+  CHECK(listener_line() == R"({"cmd":"NODE_HANDLE","type":"net.Server","msg":"server"})");
+  CHECK(handle_ack_line() == R"({"cmd":"NODE_HANDLE_ACK"})");
+  CHECK(handle_nack_line() == R"({"cmd":"NODE_HANDLE_NACK"})");
+  CHECK(ready_line() == R"("ready")");
+}
+
+TEST_CASE("our lines decode to what they are") {
+  CHECK(decoded(listener_line()).kind == Kind::handle);
+  CHECK(decoded(listener_line()).handle_type == listener_type);
+  CHECK(decoded(handle_ack_line()).kind == Kind::handle_ack);
+  CHECK(decoded(handle_nack_line()).kind == Kind::handle_nack);
+  CHECK(decoded(ready_line()).kind == Kind::ready);
+}
+
+TEST_CASE("a connection of Node's is a handle of its type") {
+  const Message message = decoded(R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":{"a":1},"key":"4:::1337"})");
+  CHECK(message.kind == Kind::handle);
+  CHECK(message.handle_type == connection_type);
+}
+
+TEST_CASE("a retransmission of Node's is unwrapped") {
+  CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":)"
+                R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"x","key":"k"}})")
+            .handle_type == connection_type);
+  SECTION("however deep") {
+    CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":{"cmd":"NODE_HANDLE","type":"net.Native","msg":)"
+                  R"({"cmd":"NODE_HANDLE","type":"net.Server","msg":"server"}}})")
+              .handle_type == listener_type);
+  }
+  SECTION("but a net.Native with another message stays what it is") {
+    for (const char* line : {R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":{"cmd":"NODE_CLUSTER","ack":1}})",
+                             R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":"NODE_HANDLE"})",
+                             R"({"cmd":"NODE_HANDLE","type":"net.Native"})"}) {
+      CAPTURE(line);
+      CHECK(decoded(line).kind == Kind::handle);
+      CHECK(decoded(line).handle_type == "net.Native");
+    }
+  }
+}
+
+TEST_CASE("a handle without a type is a handle of none") {
+  CHECK(decoded(R"({"cmd":"NODE_HANDLE"})").handle_type.empty());
+  CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":7})").handle_type.empty());
+}
+
+TEST_CASE("Node's other messages are internal, and kept") {
+  for (const char* line :
+       {R"({"cmd":"NODE_CLUSTER","act":"online","seq":0})", R"({"cmd":"NODE_SOCKET_ALL_CLOSED","key":"k"})",
+        R"({"cmd":"NODE_"})", R"({"cmd":"NODE_HANDLE_"})"}) {
+    CAPTURE(line);
+    const Message message = decoded(line);
+    CHECK(message.kind == Kind::internal);
+    CHECK(boost::json::serialize(message.value) == line);
+  }
+}
+
+TEST_CASE("anything else is a plain message, and kept") {
+  for (const char* line :
+       {R"("server")", R"("Ready")", R"(null)", R"(7)", R"([{"cmd":"NODE_HANDLE"}])", R"({"cmd":"node_handle"})",
+        R"({"cmd":{"cmd":"NODE_HANDLE"}})", R"({"cmd":null})", R"({"CMD":"NODE_HANDLE"})", R"({"cmd":"XNODE_"})",
+        R"({})", R"("NODE_HANDLE_ACK")", R"({"msg":"ready"})"}) {
+    CAPTURE(line);
+    const Message message = decoded(line);
+    CHECK(message.kind == Kind::plain);
+    CHECK(boost::json::serialize(message.value) == line);
+    CHECK_FALSE(is_for_handle(line));
+  }
+}
+
+TEST_CASE("only a NODE_HANDLE carries a descriptor") {
+  CHECK(is_for_handle(listener_line()));
+  CHECK(is_for_handle(R"({"type":"net.Native","msg":{},"cmd":"NODE_HANDLE"})"));
+  CHECK_FALSE(is_for_handle(handle_ack_line()));
+  CHECK_FALSE(is_for_handle(handle_nack_line()));
+  CHECK_FALSE(is_for_handle(ready_line()));
+}
+
+TEST_CASE("who may send what, and when") {
+  struct Row {
+    Kind kind;
+    std::array<bool, 3> from_master;  // starting, serving, draining
+    std::array<bool, 3> from_worker;
+  };
+  constexpr std::array<bool, 3> always{true, true, true};
+  constexpr std::array<bool, 3> never{false, false, false};
+  const std::array table{
+      Row{Kind::handle, {true, true, false}, never},
+      Row{Kind::handle_ack, never, always},
+      Row{Kind::handle_nack, never, always},
+      Row{Kind::ready, never, {true, false, false}},
+      Row{Kind::plain, always, always},
+      Row{Kind::internal, always, always},
+  };
+  constexpr std::array phases{Phase::starting, Phase::serving, Phase::draining};
+  for (const Row& row : table) {
+    for (std::size_t i = 0; i < phases.size(); ++i) {
+      CAPTURE(name(row.kind), i);
+      CHECK(is_legal(row.kind, Sender::master, phases.at(i)) == row.from_master.at(i));
+      CHECK(is_legal(row.kind, Sender::worker, phases.at(i)) == row.from_worker.at(i));
+    }
+  }
+}
+
+TEST_CASE("every kind has its name") {
+  CHECK(name(Kind::handle) == "handle");
+  CHECK(name(Kind::handle_ack) == "handle_ack");
+  CHECK(name(Kind::handle_nack) == "handle_nack");
+  CHECK(name(Kind::ready) == "ready");
+  CHECK(name(Kind::plain) == "plain");
+  CHECK(name(Kind::internal) == "internal");
+}
+
+}  // namespace baton::protocol
