@@ -35,8 +35,9 @@ Acceptor::Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnEx
 }
 
 void Acceptor::resume() {
-  if (broken_ || std::exchange(waiting_, true)) return;
+  if (broken_ || waiting_) return;
   poller_.add(listener_, EPOLLIN | EPOLLEXCLUSIVE, *this);
+  waiting_ = true;
 }
 
 void Acceptor::pause() {
@@ -78,8 +79,8 @@ Acceptor::Outcome Acceptor::accept_one() {
       if (is_shut_down(listener_)) restore_listening();
       return Outcome::none;
     default:
-      // ECONNABORTED and, on Linux, pending network errors: that one connection
-      // is gone. Either way the epoll wakes us when there is another.
+      // ECONNABORTED and, on Linux, pending network errors: that one connection is gone, and the epoll wakes us when
+      // there is another.
       return Outcome::none;
   }
 }

@@ -32,7 +32,7 @@ class Acceptor final : public EventHandler {
   void pause();
   void resume();
 
-  /// Accepts all that is queued now, or until paused. For a worker that will not be back.
+  /// Accepts what is queued now, with a bound. For a worker that will not be back.
   void sweep();
 
  private:
