@@ -24,7 +24,7 @@ constexpr std::array rules{
     Rule{Kind::handle, "handle", in(Phase::starting) | in(Phase::serving), never},
     Rule{Kind::handle_ack, "handle_ack", never, always},
     Rule{Kind::handle_nack, "handle_nack", never, always},
-    Rule{Kind::ready, "ready", never, in(Phase::starting)},
+    Rule{Kind::ready, "ready", never, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };

@@ -7,7 +7,7 @@
 // | handle     | {"cmd":"NODE_HANDLE","type":T,"msg":M} and a descriptor  | master | starting, serving             |
 // | handle_ack | {"cmd":"NODE_HANDLE_ACK"}, once for each handle          | worker | starting, serving, draining   |
 // | handle_nack| {"cmd":"NODE_HANDLE_NACK"}: it came without a descriptor | worker | starting, serving, draining   |
-// | ready      | "ready": I answer from now on                            | worker | starting                      |
+// | ready      | "ready": I answer from now on                            | worker | starting, serving, draining   |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //

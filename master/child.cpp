@@ -51,7 +51,8 @@ struct ChildSetup {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    static_cast<void>(::signal(SIGPIPE, SIG_DFL));
+    // Ignored signals stay ignored over exec, and SIGPIPE is one of ours.
+    for (int number = 1; number < NSIG; ++number) static_cast<void>(::signal(number, SIG_DFL));
     return {};
   }
 };

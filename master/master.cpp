@@ -46,8 +46,8 @@ class Master {
 int Master::run() {
   if (!options_.pid_file.empty()) pid_file_.emplace(options_.pid_file);
   for (const ListenAddress& address : options_.listen) listeners_.push_back(listen_on(address, options_.backlog));
-  announce();
   supervisor_.start(listeners_);
+  announce();
   start_task(context_.get_executor(), follow_signals());
   context_.run();
   if (supervisor_.is_stopping()) return EXIT_SUCCESS;
@@ -87,8 +87,12 @@ int run_master(const std::vector<std::string>& arguments) {
   Options options = parse_options(arguments);
   log::start(options.worker.log, {"master"});
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
-  // A closed standard error must not end the master; workers get the default back.
+  // A closed standard error must not end the master, and a mask that it inherited must not keep it from being stopped;
+  // workers get the defaults back.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
   return Master(std::move(options)).run();
 }
 

@@ -110,7 +110,7 @@ TEST_CASE("who may send what, and when") {
       Row{Kind::handle, {true, true, false}, never},
       Row{Kind::handle_ack, never, always},
       Row{Kind::handle_nack, never, always},
-      Row{Kind::ready, never, {true, false, false}},
+      Row{Kind::ready, never, {true, true, true}},
       Row{Kind::plain, always, always},
       Row{Kind::internal, always, always},
   };
