@@ -112,8 +112,8 @@ asio::awaitable<void> Supervisor::follow_channel(Handle worker) {
     for (const std::string& fault : batch.faults) log::warning("{}: {}", worker->name(), fault);
     for (Frame& frame : batch.frames) on_message(worker, std::move(frame));
     if (!batch.closed) continue;
-    log::debug("{}: the channel has ended", worker->name());
     worker->end.reset();
+    log::debug("{}: the channel has ended", worker->name());
   }
 }
 

@@ -1,0 +1,60 @@
+// Interop tests. Node's workers under baton: a script written for child_process.fork() serves unchanged.
+#include <fmt/format.h>
+
+#include <csignal>
+#include <set>
+
+#include "tests/interop/node.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/harness.hpp"
+#include "tests/support/proc.hpp"
+
+using namespace baton::test;
+
+namespace {
+
+std::vector<std::string> with_script(std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), {"--", "node", script("seed_worker.js")});
+  return arguments;
+}
+
+}  // namespace
+
+TEST_CASE("Node's workers serve under baton, and both take part") {
+  if (!has_node()) return;
+  Baton baton(with_script({"-w", "2"}));
+  baton.program().wait_for("says {\"taken\":1", 2);
+  const std::vector<pid_t> pids = baton.pids();
+  CHECK(answering_pids(baton.address(), 2) == std::set<pid_t>(pids.begin(), pids.end()));
+
+  const Inodes listening = listening_sockets();
+  CHECK(common_to(sockets_of(baton.pid()), listening) == Inodes{});
+  for (const pid_t each : pids) CHECK(common_to(sockets_of(each), listening).size() == 1);
+
+  CHECK(baton.stop(SIGTERM) == "code 0");
+  for (const pid_t each : pids) CHECK_FALSE(exists(each));
+  CHECK_FALSE(baton.log_has("warning"));
+}
+
+TEST_CASE("Node's workers receive every listener") {
+  if (!has_node()) return;
+  Baton baton(with_script({"-w", "2", "-l", "127.0.0.1:0", "-l", "127.0.0.1:0"}));
+  baton.program().wait_for("says {\"taken\":2", 2);
+  for (const std::string& each : baton.addresses()) {
+    const std::string port = each.substr(each.rfind(':') + 1);
+    CHECK(baton.program().wait_for(fmt::format("\"port\":{}", port), 2).size() == 2);
+    CHECK(answering_pids(each, 2).size() == 2);
+  }
+}
+
+TEST_CASE("what Node's worker sends shows in baton's log") {
+  if (!has_node()) return;
+  Baton baton({"-w", "1", "--", "node", "-e",
+               "process.send({ foo: 'bar' }); process.send('ready'); process.on('message', () => {});"});
+  CHECK(baton.wait_for("says ").ends_with("says {\"foo\":\"bar\"}"));
+  const Worker worker = baton.workers().front();
+  CHECK(baton.wait_for(fmt::format("worker {} pid {} ready", worker.number, worker.pid)).find(" info ") !=
+        std::string::npos);
+  CHECK(baton.stop(SIGTERM) == "code 0");
+  CHECK_FALSE(baton.log_has("warning"));  // "ready" is a word that such workers may say
+}

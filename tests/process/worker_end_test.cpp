@@ -1,0 +1,70 @@
+// Process tests. Workers that end unasked: the log says how, the others serve on, and without any baton ends too.
+#include <fmt/format.h>
+
+#include <csignal>
+#include <memory>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/harness.hpp"
+
+using namespace baton::test;
+
+TEST_CASE("a killed worker is named with its end, and the others serve on") {
+  Baton baton({"-w", "3"});
+  const Worker victim = baton.workers().at(1);
+  signal_process(open_pidfd(victim.pid), SIGKILL);
+  const std::string line = baton.wait_for("was killed");
+  CHECK(line.ends_with(fmt::format("warning master[{}] worker {} pid {} was killed by SIGKILL (Killed)", baton.pid(),
+                                   victim.number, victim.pid)));
+  for (int i = 0; i < 30; ++i) CHECK(answering_pid(baton.address()) != victim.pid);
+}
+
+TEST_CASE("a killed worker costs its own connections only") {
+  Baton baton({"-w", "2"});
+  baton.workers();
+  const std::string request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+  Connection one(baton.address());
+  one.send(request);
+  const pid_t victim = pid_in(one.read_response());
+  // Idle workers take turns; the second may have said that it is ready and not be waiting yet.
+  const Deadline deadline;
+  std::unique_ptr<Connection> other;
+  pid_t survivor = victim;
+  while (survivor == victim && !deadline.has_passed()) {
+    other = std::make_unique<Connection>(baton.address());
+    other->send(request);
+    survivor = pid_in(other->read_response());
+  }
+  REQUIRE(survivor != victim);
+  signal_process(open_pidfd(victim), SIGKILL);
+  baton.wait_for("was killed by SIGKILL");
+  other->send(request);
+  CHECK(pid_in(other->read_response()) == survivor);
+}
+
+TEST_CASE("without any worker left the master ends with code 1 and says why") {
+  Baton baton({"-w", "2"});
+  for (const pid_t each : baton.pids()) signal_process(open_pidfd(each), SIGKILL);
+  CHECK(baton.program().wait_for_end() == "code 1");
+  CHECK(baton.log_has(
+      fmt::format("error master[{}] no worker is left to answer on {}: stopping", baton.pid(), baton.address())));
+}
+
+TEST_CASE("a foreign worker's exit code is told") {
+  Baton baton({"-w", "1", "--", "sh", "-c", "exit 3"});
+  CHECK(baton.program().wait_for_end() == "code 1");
+  CHECK(baton.log_has("worker 1 pid "));
+  CHECK(baton.log_has(" exited with code 3\n"));
+}
+
+TEST_CASE("a foreign worker that leaves with code 0, unasked, is told of too") {
+  Baton baton({"-w", "1", "--", "true"});
+  CHECK(baton.program().wait_for_end() == "code 1");
+  CHECK(baton.log_has(" exited with code 0\n"));
+}
+
+TEST_CASE("a worker's other deaths are named too") {
+  Baton baton({"-w", "1", "--", "sh", "-c", "kill -ABRT $$"});
+  CHECK(baton.program().wait_for_end() == "code 1");
+  CHECK(baton.log_has(" was killed by SIGABRT (Aborted"));
+}

@@ -1,0 +1,189 @@
+// Process and interop tests. The client.
+#include "tests/support/client.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstddef>
+#include <cstring>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/deadline.hpp"
+
+namespace baton::test {
+namespace {
+
+constexpr std::string_view unix_prefix = "unix:";
+
+struct Endpoint {
+  sockaddr_storage address{};
+  socklen_t size = 0;
+};
+
+Endpoint unix_endpoint(std::string_view path) {
+  Endpoint endpoint;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  endpoint.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  if (path.front() == '@')
+    address.sun_path[0] = '\0';
+  else
+    ++endpoint.size;
+  std::memcpy(&endpoint.address, &address, sizeof address);
+  return endpoint;
+}
+
+Endpoint endpoint_of(const std::string& text) {
+  if (text.starts_with(unix_prefix)) return unix_endpoint(std::string_view(text).substr(unix_prefix.size()));
+  const auto colon = text.rfind(':');
+  const std::string host = text.substr(0, colon);
+  const auto port = htons(static_cast<std::uint16_t>(std::stoi(text.substr(colon + 1))));
+  Endpoint endpoint;
+  if (host.starts_with('[')) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = port;
+    REQUIRE(::inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &address.sin6_addr) == 1);
+    endpoint.size = sizeof address;
+    std::memcpy(&endpoint.address, &address, sizeof address);
+  } else {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = port;
+    REQUIRE(::inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1);
+    endpoint.size = sizeof address;
+    std::memcpy(&endpoint.address, &address, sizeof address);
+  }
+  return endpoint;
+}
+
+Fd connected_to(const std::string& address) {
+  const Endpoint endpoint = endpoint_of(address);
+  Fd socket{check(::socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
+  check(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&endpoint.address), endpoint.size), "connect");
+  return socket;
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+Response parse_header(std::string_view header) {
+  Response response;
+  REQUIRE(header.starts_with("HTTP/1.1 "));
+  response.status = std::stoi(std::string(header.substr(9, 3)));
+  for (auto end = header.find("\r\n"); end != std::string_view::npos; end = header.find("\r\n")) {
+    header.remove_prefix(end + 2);
+    const std::string line(header.substr(0, header.find("\r\n")));
+    if (const auto colon = line.find(": "); colon != std::string::npos)
+      response.fields[lower(line.substr(0, colon))] = line.substr(colon + 2);
+  }
+  return response;
+}
+
+}  // namespace
+
+Connection::Connection(const std::string& address) : Connection(connected_to(address)) {}
+
+Connection::Connection(Fd connected) : socket_(std::move(connected)) {
+  const timeval limit{std::chrono::seconds(patience).count(), 0};
+  check(::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), "setsockopt");
+  check(::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), "setsockopt");
+}
+
+bool Connection::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count == -1) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+/// False at the end of file.
+bool Connection::read_more() {
+  std::array<char, 16 * 1024> bytes;
+  const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+  if (count == -1) FAIL("recv: " << std::strerror(errno) << ", after: " << received_);
+  received_.append(bytes.data(), static_cast<std::size_t>(count));
+  return count > 0;
+}
+
+Response Connection::read_response(bool to_head) {
+  std::size_t header_end = 0;
+  while ((header_end = received_.find("\r\n\r\n")) == std::string::npos) require_more();
+  Response response = parse_header(std::string_view(received_).substr(0, header_end));
+  received_.erase(0, header_end + 4);
+  if (to_head || response.status / 100 == 1) return response;
+  if (response.fields["transfer-encoding"] != "chunked") {
+    response.body = take(std::stoul("0" + response.fields["content-length"]));
+    return response;
+  }
+  for (std::size_t size = 1; size > 0;) {
+    std::size_t line_end = 0;
+    while ((line_end = received_.find("\r\n")) == std::string::npos) require_more();
+    size = std::stoul("0" + take(line_end), nullptr, 16);
+    take(2);
+    response.body += take(size);
+    take(2);
+  }
+  return response;
+}
+
+void Connection::require_more() {
+  if (!read_more()) FAIL("the connection ended within an answer: \"" << received_ << '"');
+}
+
+std::string Connection::take(std::size_t count) {
+  while (received_.size() < count) require_more();
+  std::string taken = received_.substr(0, count);
+  received_.erase(0, count);
+  return taken;
+}
+
+std::string Connection::read_to_end() {
+  while (read_more()) {
+  }
+  return std::move(received_);
+}
+
+bool Connection::is_readable_within(int milliseconds) const {
+  pollfd wait{socket_.get(), POLLIN, 0};
+  return ::poll(&wait, 1, milliseconds) == 1;
+}
+
+Response get(const std::string& address) {
+  Connection connection(address);
+  connection.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+  Response response = connection.read_response();
+  if (!connection.read_to_end().empty()) FAIL("something follows the last answer");
+  return response;
+}
+
+pid_t pid_in(const Response& response) {
+  constexpr std::string_view before = "pid is ";
+  REQUIRE(response.status == 200);
+  REQUIRE(response.body.starts_with(before));
+  const std::string digits = response.body.substr(before.size());
+  const pid_t pid = std::stoi(digits);
+  REQUIRE(digits == std::to_string(pid) + "\n");
+  return pid;
+}
+
+std::set<pid_t> answering_pids(const std::string& address, std::size_t wanted) {
+  const Deadline deadline;
+  std::set<pid_t> seen;
+  while (seen.size() < wanted && !deadline.has_passed()) seen.insert(answering_pid(address));
+  return seen;
+}
+
+}  // namespace baton::test

@@ -1,0 +1,107 @@
+// Process and interop tests. Reads what baton's log says of its addresses and workers.
+#include "tests/support/harness.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <exception>
+
+#include "tests/support/catch.hpp"
+
+namespace baton::test {
+namespace {
+
+bool says_where(const std::vector<std::string>& arguments) {
+  return std::any_of(arguments.begin(), arguments.end(), [](const std::string& each) {
+    return each == "-l" || each == "-p" || each == "-c" || each.starts_with("--listen") || each.starts_with("--port") ||
+           each.starts_with("--config");
+  });
+}
+
+Launch launch_of(std::vector<std::string> arguments, const Baton::Setup& setup) {
+  const bool is_in_environment = std::any_of(setup.variables.begin(), setup.variables.end(), [](const auto& each) {
+    return each.starts_with("BATON_LISTEN=") || each.starts_with("BATON_PORT=") || each.starts_with("BATON_CONFIG=");
+  });
+  if (!is_in_environment && !says_where({arguments.begin(), std::find(arguments.begin(), arguments.end(), "--")}))
+    arguments.insert(arguments.begin(), {"-l", "127.0.0.1:0"});
+  arguments.insert(arguments.begin(), BATON_BINARY);
+  return {arguments, setup.variables, setup.descriptors, setup.before_exec};
+}
+
+/// The part of `line` between `begin` and the next `end`.
+std::string between(const std::string& line, std::string_view begin, std::string_view end) {
+  const auto from = line.find(begin);
+  REQUIRE(from != std::string::npos);
+  const auto start = from + begin.size();
+  return line.substr(start, line.find(end, start) - start);
+}
+
+bool has_sanitizer_report(const std::string& log) {
+  return log.find("Sanitizer") != std::string::npos || log.find("runtime error:") != std::string::npos;
+}
+
+}  // namespace
+
+Worker worker_in(const std::string& line) {
+  return {std::stoi(between(line, "worker ", " ")), std::stoi(between(line, " pid ", " "))};
+}
+
+Baton::Baton(std::vector<std::string> arguments, Setup setup) : program_(launch_of(std::move(arguments), setup)) {
+  const std::string banner = program_.wait_for(" · listening on ");
+  std::string all = between(banner, "listening on ", " · ");
+  for (auto comma = all.find(", "); comma != std::string::npos; comma = all.find(", ")) {
+    addresses_.push_back(all.substr(0, comma));
+    all.erase(0, comma + 2);
+  }
+  addresses_.push_back(all);
+  announced_ = std::stoul(banner.substr(banner.rfind("· ") + std::string_view("· ").size()));
+}
+
+Baton::~Baton() {
+  const bool is_failing = std::uncaught_exceptions() > 0;
+  if (!program_.has_ended() && !is_failing) {
+    program_.signal(SIGTERM);
+    const auto end = program_.try_wait_for_end(Deadline());
+    CHECK(end.value_or("it did not stop in time") == "code 0");
+  }
+  const bool ended = program_.has_ended();
+  if (!ended) {
+    program_.kill_group();
+    static_cast<void>(program_.try_wait_for_end(Deadline()));
+  }
+  const std::vector<std::string> left = strays();
+  if (is_failing) return;
+  if (ended) CHECK(left == std::vector<std::string>{});
+  CHECK_FALSE(has_sanitizer_report(program_.errors()));
+}
+
+const std::vector<Worker>& Baton::workers() {
+  if (!workers_.empty()) return workers_;
+  // "listening" has no such end, nor has a worker's own line.
+  for (const std::string& line : program_.wait_for(" ready", announced_)) workers_.push_back(worker_in(line));
+  return workers_;
+}
+
+std::vector<pid_t> Baton::pids() {
+  std::vector<pid_t> pids;
+  for (const Worker& each : workers()) pids.push_back(each.pid);
+  return pids;
+}
+
+std::string Baton::stop(int number) {
+  signal(number);
+  return program_.wait_for_end();
+}
+
+Outcome run_baton(const std::vector<std::string>& arguments, const std::vector<std::string>& variables) {
+  Launch launch{{BATON_BINARY}, variables, {}, {}};
+  launch.command.insert(launch.command.end(), arguments.begin(), arguments.end());
+  Program program(launch);
+  std::string end = program.wait_for_end();
+  const std::vector<std::string> left = strays();
+  CHECK(left == std::vector<std::string>{});
+  return {end, program.output(), program.errors()};
+}
+
+}  // namespace baton::test
