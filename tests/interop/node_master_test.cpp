@@ -102,6 +102,7 @@ TEST_CASE("a Node master that dies takes baton's workers with it, once they have
   CHECK(master.program().wait_for_end() == "signal 9");
   connection.send("34");
   CHECK(pid_in(connection.read_response()) == *master.pids().begin());
+  CHECK(connection.read_to_end().empty());
   CHECK(has_ended(worker));
   CHECK(strays() == std::vector<std::string>{});
 }

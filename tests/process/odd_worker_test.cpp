@@ -16,13 +16,15 @@ class OddCluster {
  public:
   explicit OddCluster(const std::string& deed)
       : baton_({"-w", "3", "--log-level", "debug", "--", BATON_ODD_WORKER, deed, BATON_BINARY}) {
-    baton_.wait_for("says \"begin\"");
     odd_ = worker_in(baton_.wait_for("worker 1 pid")).pid;
     for (const char* name : {"worker 2 pid", "worker 3 pid"}) sound_.insert(worker_in(baton_.wait_for(name)).pid);
   }
 
   [[nodiscard]] Baton& baton() { return baton_; }
-  void begin() const { signal_process(open_pidfd(odd_), SIGUSR1); }
+  void begin() {
+    baton_.wait_for("says \"begin\"");
+    signal_process(open_pidfd(odd_), SIGUSR1);
+  }
   [[nodiscard]] std::size_t descriptors() const { return descriptors_of(baton_.pid()).size(); }
   /// A channel's end is in the log a moment before the descriptor is closed.
   [[nodiscard]] std::size_t descriptors_once(std::size_t expected) {
@@ -68,6 +70,7 @@ TEST_CASE("a foreign worker that breaks the channel's rules harms nobody") {
   CAPTURE(deed.name);
   OddCluster cluster(deed.name);
   cluster.check_others_serve();
+  cluster.baton().wait_for("says \"begin\"");
   const std::size_t before = cluster.descriptors();
   cluster.begin();
   cluster.baton().wait_for(deed.sign);
