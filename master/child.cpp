@@ -79,6 +79,8 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
   return environment;
 }
 
+}  // namespace
+
 std::string way_out(int error) {
   switch (error) {
     case EACCES:
@@ -87,14 +89,15 @@ std::string way_out(int error) {
       return " (does it, or the interpreter in its first line, exist?)";
     case ENOEXEC:
       return " (a script needs #! and its interpreter in the first line)";
+    case EMFILE:
+    case ENFILE:
+      return " (raise the limit of open files: ulimit -n)";
     case EAGAIN:
       return " (the limit of processes is reached: ulimit -u)";
     default:
       return "";
   }
 }
-
-}  // namespace
 
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
@@ -129,7 +132,13 @@ Child Child::spawn(const boost::asio::any_io_executor& executor, const Command& 
                                  way_out(error.value())));
   }
   spawned.detach();
-  Fd pidfd{static_cast<int>(check(::syscall(SYS_pidfd_open, launcher.pid, 0), "pidfd_open"))};
+  Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, launcher.pid, 0))};
+  if (!pidfd.is_open()) {
+    const int cause = errno;
+    ::kill(launcher.pid, SIGKILL);
+    ::waitpid(launcher.pid, nullptr, 0);
+    throw std::system_error(cause, std::generic_category(), "pidfd_open");
+  }
   return {launcher.pid, std::move(pidfd)};
 }
 

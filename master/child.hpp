@@ -18,6 +18,9 @@ struct Command {
   std::vector<std::string> arguments;  ///< from argv[0] on
 };
 
+/// What to do about a spawn that failed with this errno, in brackets, or nothing.
+std::string way_out(int error);
+
 /// The path of the program that `name` means to a shell. Throws StartError.
 std::string find_program(const std::string& name);
 

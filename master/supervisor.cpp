@@ -51,9 +51,14 @@ Supervisor::~Supervisor() {
 }
 
 void Supervisor::start(std::vector<Listener>& listeners) {
-  for (unsigned number = 1; number <= options_.workers; ++number) {
-    const Handle worker = spawn(static_cast<int>(number));
-    for (const Listener& listener : listeners) hand_over(worker, listener);
+  try {
+    for (unsigned number = 1; number <= options_.workers; ++number) {
+      const Handle worker = spawn(static_cast<int>(number));
+      for (const Listener& listener : listeners) hand_over(worker, listener);
+    }
+  } catch (const std::system_error& error) {
+    throw StartError(
+        fmt::format("can't start {} workers: {}{}", options_.workers, error.what(), way_out(error.code().value())));
   }
   for (Listener& listener : listeners) listener.socket.reset();
 }

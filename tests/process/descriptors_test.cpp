@@ -103,7 +103,7 @@ TEST_CASE("a foreign worker inherits the standard streams, its channel, and noth
   const Worker worker = first_odd_worker(baton);
   const int channel = channel_of(worker.pid);
   std::map<int, std::string> descriptors = descriptors_of(worker.pid);
-  CAPTURE(descriptors, channel);
+  CAPTURE(channel);
   CHECK(descriptors.size() == 4);
   CHECK(descriptors[STDIN_FILENO] == "/dev/null");
   CHECK(descriptors[STDOUT_FILENO] == descriptors_of(baton.pid())[STDOUT_FILENO]);

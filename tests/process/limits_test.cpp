@@ -85,3 +85,14 @@ TEST_CASE("a worker fits its limit of connections into the limit of open files")
   CHECK(pid_in(connections.back()->read_response()) == worker);
   CHECK_FALSE(baton.log_has("can't accept"));
 }
+
+TEST_CASE("a master without descriptors for all its workers ends with code 1, and leaves none of them") {
+  const rlim_t files = GENERATE(range(rlim_t{20}, rlim_t{32}));  // whichever call of a spawn it is that finds none left
+  Program baton({{BATON_BINARY, "-w", "100", "-l", "127.0.0.1:0"}, {}, {}, [files] {
+                   const rlimit limit{files, files};
+                   ::setrlimit(RLIMIT_NOFILE, &limit);
+                 }});
+  CHECK(baton.wait_for_end() == "code 1");
+  CHECK(baton.errors().find("raise the limit of open files") != std::string::npos);
+  CHECK(strays() == std::vector<std::string>{});
+}
