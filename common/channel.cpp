@@ -16,7 +16,7 @@ namespace {
 // The kernel puts at most this many descriptors into one message (SCM_MAX_FD). Room for all of them, so that a
 // truncated control message can only mean that this process is at its RLIMIT_NOFILE.
 constexpr std::size_t max_handles_per_message = 253;
-constexpr std::size_t read_size = 64 * 1024;
+constexpr std::size_t read_size = std::size_t{64} * 1024;
 constexpr int reads_per_call = 16;
 
 bool is_peer_gone(int error) {

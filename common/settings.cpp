@@ -141,7 +141,7 @@ void Settings::parse_flags(const std::vector<std::string>& arguments) {
 void Settings::refuse_unknown(const std::string& flag) const {
   if (!flag.starts_with('-'))
     throw UsageError(fmt::format(
-        "unexpected argument \"{0}\" (to run a command as the worker, put it after \"--\": baton -- {0})", flag));
+        R"(unexpected argument "{0}" (to run a command as the worker, put it after "--": baton -- {0}))", flag));
   std::vector<std::string> known{"--help", "--version"};
   for (const auto& [name, option] : options_) known.push_back("--" + name);
   const std::string_view near = nearest_word(flag, known);
@@ -182,6 +182,7 @@ void Settings::parse_file() {
                                    item.parents.empty() ? item.name : item.parents.front()));
     if (!options_.contains(item.name) || item.name == "config") {
       std::vector<std::string> known;
+      known.reserve(options_.size());
       for (const auto& [name, option] : options_) known.push_back(name);
       const std::string_view near = nearest_word(item.name, known);
       throw UsageError(fmt::format("{}: unknown setting \"{}\"{}", file_, item.name,

@@ -7,15 +7,17 @@
 #include <charconv>
 #include <cstdint>
 #include <fstream>
-#include <iterator>
 #include <limits>
+#include <sstream>
 
 namespace baton {
 namespace {
 
 std::string read_file(const std::string& path) {
-  std::ifstream stream(path);
-  return {std::istreambuf_iterator<char>(stream), {}};
+  // By way of rdbuf(), which takes a read that fails (a group removed meanwhile) for the end, and does not throw.
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {

@@ -13,7 +13,7 @@
 namespace baton::http {
 
 namespace beast = boost::beast;
-using beast::http::error;
+using http_error = beast::http::error;
 using beast::http::field;
 using beast::http::verb;
 
@@ -68,9 +68,9 @@ RequestParser::Step RequestParser::feed(std::string_view bytes) {
     error_code failure;
     const std::size_t count = put(boost::asio::const_buffer(rest.data(), rest.size()), failure);
     used += count;
-    if (failure && failure != error::need_more) return {State::failed, used, status_of(failure, rest)};
+    if (failure && failure != http_error::need_more) return {State::failed, used, status_of(failure, rest)};
     if (is_done()) return {State::complete, used};
-    if (failure == error::need_more && has_header()) break;
+    if (failure == http_error::need_more && has_header()) break;
   }
   return {State::need_more, used};
 }
@@ -112,8 +112,8 @@ std::size_t RequestParser::header_part(std::string_view bytes) {
 
 unsigned RequestParser::status_of(const error_code& failure, std::string_view bytes) const {
   if (refused_ != 0) return refused_;
-  if (failure == error::body_limit) return 413;
-  if (failure == error::bad_version && has_other_version(bytes.substr(0, bytes.find('\r')))) return 505;
+  if (failure == http_error::body_limit) return 413;
+  if (failure == http_error::bad_version && has_other_version(bytes.substr(0, bytes.find('\r')))) return 505;
   return 400;
 }
 
@@ -122,20 +122,20 @@ void RequestParser::refuse(unsigned status) {
 }
 
 void RequestParser::on_request_impl(verb method, string_view /*name*/, string_view /*target*/, int version,
-                                    error_code& failure) {
+                                    error_code& error) {
   version_ = version;
   head_ = method == verb::head;
   // A 200 to CONNECT would open a tunnel, and TRACE is to be echoed: we do neither.
   if (method == verb::unknown || method == verb::connect || method == verb::trace) refuse(501);
-  failure = {};
+  error = {};
 }
 
-void RequestParser::on_response_impl(int, string_view, int, error_code&) {}
+void RequestParser::on_response_impl(int /*status*/, string_view /*reason*/, int /*version*/, error_code& /*error*/) {}
 
-void RequestParser::on_field_impl(field name, string_view, string_view value, error_code& failure) {
-  failure = {};
+void RequestParser::on_field_impl(field which, string_view /*name*/, string_view value, error_code& error) {
+  error = {};
   if (in_trailer_) return;
-  switch (name) {
+  switch (which) {
     case field::host:
       if (std::exchange(has_host_, true)) refuse(400);
       break;
@@ -157,33 +157,33 @@ void RequestParser::on_field_impl(field name, string_view, string_view value, er
   }
 }
 
-void RequestParser::on_header_impl(error_code& failure) {
+void RequestParser::on_header_impl(error_code& error) {
   in_trailer_ = true;
-  failure = {};
+  error = {};
   if (version_ == 11 && !has_host_) refuse(400);
-  if (refused_ != 0) failure = error::bad_value;
+  if (refused_ != 0) error = http_error::bad_value;
 }
 
-void RequestParser::on_body_init_impl(const boost::optional<std::uint64_t>&, error_code& failure) {
-  failure = {};
+void RequestParser::on_body_init_impl(const boost::optional<std::uint64_t>& /*length*/, error_code& error) {
+  error = {};
 }
 
-std::size_t RequestParser::on_body_impl(string_view bytes, error_code& failure) {
-  failure = {};
+std::size_t RequestParser::on_body_impl(string_view bytes, error_code& error) {
+  error = {};
   return bytes.size();
 }
 
-void RequestParser::on_chunk_header_impl(std::uint64_t, string_view, error_code& failure) {
-  failure = {};
+void RequestParser::on_chunk_header_impl(std::uint64_t /*size*/, string_view /*extensions*/, error_code& error) {
+  error = {};
 }
 
-std::size_t RequestParser::on_chunk_body_impl(std::uint64_t, string_view bytes, error_code& failure) {
-  failure = {};
+std::size_t RequestParser::on_chunk_body_impl(std::uint64_t /*remaining*/, string_view bytes, error_code& error) {
+  error = {};
   return bytes.size();
 }
 
-void RequestParser::on_finish_impl(error_code& failure) {
-  failure = {};
+void RequestParser::on_finish_impl(error_code& error) {
+  error = {};
 }
 
 Answers::Rendered Answers::render(std::string_view status, std::string_view connection, std::string_view body) const {

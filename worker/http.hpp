@@ -49,7 +49,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   void on_request_impl(boost::beast::http::verb method, string_view name, string_view target, int version,
                        error_code& error) override;
   void on_response_impl(int status, string_view reason, int version, error_code& error) override;
-  void on_field_impl(boost::beast::http::field field, string_view name, string_view value, error_code& error) override;
+  void on_field_impl(boost::beast::http::field which, string_view name, string_view value, error_code& error) override;
   void on_header_impl(error_code& error) override;
   void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& error) override;
   std::size_t on_body_impl(string_view bytes, error_code& error) override;
@@ -59,7 +59,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
 
   [[nodiscard]] std::size_t header_part(std::string_view bytes);
   void refuse(unsigned status);
-  [[nodiscard]] unsigned status_of(const error_code& error, std::string_view bytes) const;
+  [[nodiscard]] unsigned status_of(const error_code& failure, std::string_view bytes) const;
 
   std::size_t max_header_;
   std::size_t header_used_ = 0;  ///< bytes of the header that Beast has
@@ -89,7 +89,7 @@ class Answers {
   void set_time(std::time_t now);
 
   void append_pid(std::string& out, After after, bool head) const;
-  void append_continue(std::string& out) const { out += "HTTP/1.1 100 Continue\r\n\r\n"; }
+  static void append_continue(std::string& out) { out += "HTTP/1.1 100 Continue\r\n\r\n"; }
   /// An error closes the connection, for nobody knows where the next request would begin.
   void append_error(std::string& out, unsigned status, bool head) const;
 

@@ -63,9 +63,8 @@ std::size_t Session::answer(std::string_view bytes, std::string& out) {
   std::size_t used = 0;
   while (used < bytes.size() && !closing_) {
     std::unique_ptr<RequestParser> resumed = std::move(parser_);
-    std::optional<RequestParser> fresh;
-    if (!resumed) fresh.emplace(group_.limits());
-    RequestParser& parser = resumed ? *resumed : *fresh;
+    RequestParser fresh(group_.limits());
+    RequestParser& parser = resumed ? *resumed : fresh;
     const RequestParser::Step step = parser.feed(bytes.substr(used));
     used += step.used;
     if (step.state == RequestParser::State::failed) {
@@ -74,7 +73,7 @@ std::size_t Session::answer(std::string_view bytes, std::string& out) {
       answer_complete(parser, out);
     } else {
       if (parser.has_begun()) {
-        if (!resumed) resumed = std::make_unique<RequestParser>(std::move(*fresh));
+        if (!resumed) resumed = std::make_unique<RequestParser>(std::move(fresh));
         need_more(std::move(resumed), bytes.size() - used, out);
       }
       break;
@@ -99,7 +98,7 @@ void Session::need_more(std::unique_ptr<RequestParser>&& parser, std::size_t unu
   if (unused > group_.limits().header) return fail(parser->has_header() ? 400 : 431, *parser, out);
   if (parser->has_header()) {
     if (wait_ != Wait::body) wait_for(Wait::body);
-    if (parser->expects_continue() && !std::exchange(continued_, true)) group_.answers().append_continue(out);
+    if (parser->expects_continue() && !std::exchange(continued_, true)) http::Answers::append_continue(out);
   } else if (wait_ != Wait::header) {
     wait_for(Wait::header);
   }

@@ -72,7 +72,7 @@ class Sessions {
   Clock::time_point now_ = Clock::now();
   bool draining_ = false;
   std::string write_buffer_;
-  std::array<char, 16 * 1024> read_buffer_{};
+  std::array<char, std::size_t{16} * 1024> read_buffer_{};
 };
 
 }  // namespace baton

@@ -262,7 +262,7 @@ int run_worker(const std::vector<std::string>& arguments) {
   const int number = inherited_number();
   log::start(values.log, {"worker", number});
   ::prctl(PR_SET_NAME, "baton-worker");
-  std::signal(SIGPIPE, SIG_IGN);
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   return Worker(take_inherited_channel(), values).run();
 }
 
