@@ -51,7 +51,7 @@ UnixAddress parse_unix(std::string_view text) {
 ip::address parse_host(std::string_view text, std::string_view host) {
   const bool bracketed = host.starts_with('[') && host.ends_with(']');
   boost::system::error_code error;
-  const ip::address address = ip::make_address(std::string(bracketed ? host.substr(1, host.size() - 2) : host), error);
+  ip::address address = ip::make_address(std::string(bracketed ? host.substr(1, host.size() - 2) : host), error);
   if (error) {
     if (host == "localhost")
       refuse(text, "a name can mean several addresses; for this machine alone, 127.0.0.1 or [::1]");
