@@ -127,4 +127,9 @@ std::string_view name(Format format) {
   return formats.at(static_cast<std::size_t>(format));
 }
 
+std::string timestamp_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return timestamp(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
 }  // namespace baton::log

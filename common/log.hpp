@@ -53,6 +53,9 @@ Format parse_format(const std::string& text);
 std::string_view name(Level level);
 std::string_view name(Format format);
 
+/// UTC with milliseconds, as in a log line: "2026-01-02T03:04:05.678Z".
+std::string timestamp_now();
+
 /// One line as it will be written, without the newline: for tests and for start().
 std::string render(Format format, bool terminal, std::int64_t unix_ms, Level level, const Role& role, int pid,
                    std::string_view message);
