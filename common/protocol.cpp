@@ -2,6 +2,7 @@
 #include "common/protocol.hpp"
 
 #include <array>
+#include <boost/json/serialize.hpp>
 #include <utility>
 
 namespace baton::protocol {
@@ -25,6 +26,8 @@ constexpr std::array rules{
     Rule{Kind::handle_ack, "handle_ack", never, always},
     Rule{Kind::handle_nack, "handle_nack", never, always},
     Rule{Kind::ready, "ready", never, always},
+    Rule{Kind::alive, "alive", never, always},
+    Rule{Kind::retire, "retire", never, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -45,6 +48,8 @@ std::string_view command(const boost::json::value& value) {
 }
 
 constexpr std::string_view handle_command = "NODE_HANDLE";
+constexpr std::string_view alive_command = "NODE_BATON_ALIVE";
+constexpr std::string_view retire_command = "NODE_BATON_RETIRE";
 constexpr std::string_view retransmission_type = "net.Native";
 
 Message decode_handle(boost::json::object& object) {
@@ -68,6 +73,8 @@ Message decode(boost::json::value value) {
   if (cmd == handle_command) return decode_handle(value.get_object());
   if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};
   if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
+  if (cmd == alive_command) return {Kind::alive, {}, nullptr};
+  if (cmd == retire_command) return {Kind::retire, std::string(text_at(value.get_object(), "why")), nullptr};
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
   return {Kind::plain, {}, std::move(value)};
 }
@@ -81,8 +88,8 @@ std::string_view name(Kind kind) {
   return rule(kind).name;
 }
 
-std::string_view listener_line() {
-  return R"({"cmd":"NODE_HANDLE","type":"net.Server","msg":"server"})";
+std::string listener_line(std::string_view name) {
+  return boost::json::serialize(boost::json::object{{"cmd", handle_command}, {"type", listener_type}, {"msg", name}});
 }
 std::string_view handle_ack_line() {
   return R"({"cmd":"NODE_HANDLE_ACK"})";
@@ -92,6 +99,13 @@ std::string_view handle_nack_line() {
 }
 std::string_view ready_line() {
   return R"("ready")";
+}
+
+std::string_view alive_line() {
+  return R"({"cmd":"NODE_BATON_ALIVE"})";
+}
+std::string retire_line(std::string_view why) {
+  return boost::json::serialize(boost::json::object{{"cmd", retire_command}, {"why", why}});
 }
 
 }  // namespace baton::protocol

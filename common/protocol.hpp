@@ -1,6 +1,7 @@
 // Any process. Every message that crosses a channel, with who may send it and when. Nothing else in baton writes or
 // takes apart a message. The wire and its names are Node's (lib/internal/child_process.js), but for `ready`, which is
-// the word PM2 made customary.
+// the word PM2 made customary, and `alive` and `retire`, which are ours. Theirs begin with NODE_ so that a Node master
+// keeps them from its program.
 //
 // | kind       | on the wire                                              | sender | while the worker is           |
 // |------------|----------------------------------------------------------|--------|-------------------------------|
@@ -8,6 +9,8 @@
 // | handle_ack | {"cmd":"NODE_HANDLE_ACK"}, once for each handle          | worker | starting, serving, draining   |
 // | handle_nack| {"cmd":"NODE_HANDLE_NACK"}: it came without a descriptor | worker | starting, serving, draining   |
 // | ready      | "ready": I answer from now on                            | worker | starting, serving, draining   |
+// | alive      | {"cmd":"NODE_BATON_ALIVE"}: my loop turns                | worker | always                        |
+// | retire     | {"cmd":"NODE_BATON_RETIRE","why":W}: please replace me   | worker | starting, serving, draining   |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //
@@ -21,15 +24,17 @@
 
 namespace baton::protocol {
 
-enum class Kind : std::uint8_t { handle, handle_ack, handle_nack, ready, plain, internal };
+enum class Kind : std::uint8_t { handle, handle_ack, handle_nack, ready, alive, retire, plain, internal };
 enum class Sender : std::uint8_t { master, worker };
 /// The worker's phase, as both sides of its channel know it.
 enum class Phase : std::uint8_t { starting, serving, draining };
 
 struct Message {
   Kind kind = Kind::plain;
-  std::string handle_type;   ///< of a handle: "net.Server" (a listener) or "net.Socket" (a connection), or else
-  boost::json::value value;  ///< of a plain message: itself
+  /// Of a handle its type: "net.Server" (a listener), "net.Socket" (a connection) or else. Of a retire the reason,
+  /// which goes on from "worker 2 pid 77 ": "has answered 50 requests".
+  std::string detail;
+  boost::json::value value;  ///< of a plain or internal message: itself
 };
 
 /// Whether `value` is a message that brings a descriptor.
@@ -44,11 +49,13 @@ bool is_legal(Kind kind, Sender sender, Phase phase);
 
 std::string_view name(Kind kind);
 
-/// Node's `child.send('server', server)`: take this listening descriptor.
-std::string_view listener_line();
+/// Node's `child.send('server', server)`: take this listening descriptor. `name` is the word that goes with it.
+std::string listener_line(std::string_view name = "server");
 std::string_view handle_ack_line();
 std::string_view handle_nack_line();
 std::string_view ready_line();
+std::string_view alive_line();
+std::string retire_line(std::string_view why);
 
 constexpr std::string_view listener_type = "net.Server";
 constexpr std::string_view connection_type = "net.Socket";
@@ -58,5 +65,7 @@ constexpr const char* channel_variable = "NODE_CHANNEL_FD";
 constexpr const char* serialization_variable = "NODE_CHANNEL_SERIALIZATION_MODE";
 /// Environment of a worker: its number among its siblings, from 1.
 constexpr const char* number_variable = "BATON_WORKER";
+/// Environment of a worker: the how-manieth start of its master it is, by which it is told from its predecessors.
+constexpr const char* start_variable = "BATON_START";
 
 }  // namespace baton::protocol

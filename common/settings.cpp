@@ -202,7 +202,7 @@ std::vector<std::string> Settings::unknown_variables() const {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const std::string_view name = text.substr(0, text.find('='));
-    if (!name.starts_with(prefix) || name == protocol::number_variable) continue;
+    if (!name.starts_with(prefix) || name == protocol::number_variable || name == protocol::start_variable) continue;
     bool known = false;
     for (const auto& [setting, option] : options_) known = known || variable_name(setting) == name;
     if (!known) unknown.emplace_back(name);

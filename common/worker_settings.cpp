@@ -44,10 +44,20 @@ void add_worker_settings(Settings& settings, WorkerSettings& values) {
                [&](const std::string& text) {
                  values.max_connections = parse_count(text, 1, 1'000'000, "a number of connections");
                });
+  settings.add(
+      "--max-requests", "N", "Requests after which a worker is replaced, less up to a tenth; 0 is no limit [0]",
+      [&](const std::string& text) {
+        values.max_requests = parse_count(text, 0, std::numeric_limits<std::int64_t>::max(), "a number of requests");
+      });
   settings.add("--log-level", "LEVEL", "Least level that is logged: debug, info, warning, error [info]",
                [&](const std::string& text) { values.log.level = log::parse_level(text); });
   settings.add("--log-format", "FORMAT", "Form of a log line: text, json [text]",
                [&](const std::string& text) { values.log.format = log::parse_format(text); });
+}
+
+void add_inner_worker_settings(Settings& settings, WorkerSettings& values) {
+  settings.add("--heartbeat", "TIME", "Time between two signs of life to the master; 0 is none [0]",
+               [&](const std::string& text) { values.heartbeat = parse_duration(text); });
 }
 
 std::vector<std::string> to_arguments(const WorkerSettings& values) {
@@ -58,6 +68,8 @@ std::vector<std::string> to_arguments(const WorkerSettings& values) {
       fmt::format("--body-timeout={}ms", values.body_timeout.count()),
       fmt::format("--idle-timeout={}ms", values.idle_timeout.count()),
       fmt::format("--max-connections={}", values.max_connections),
+      fmt::format("--max-requests={}", values.max_requests),
+      fmt::format("--heartbeat={}ms", values.heartbeat.count()),
       fmt::format("--log-level={}", log::name(values.log.level)),
       fmt::format("--log-format={}", log::name(values.log.format)),
   };

@@ -20,10 +20,16 @@ struct WorkerSettings {
   std::chrono::milliseconds body_timeout{60'000};    ///< from the header's end to the body's
   std::chrono::milliseconds idle_timeout{75'000};    ///< between requests, and without progress in sending
   std::size_t max_connections = 16'384;              ///< open at once; lowered to what RLIMIT_NOFILE allows
+  std::uint64_t max_requests = 0;  ///< answered before it asks to be replaced, less up to a tenth; 0: no limit
+  /// Between two signs of life on the channel; 0: none. The master's business, so there is no flag for it but the
+  /// worker's own.
+  std::chrono::milliseconds heartbeat{0};
   log::Options log;
 };
 
 void add_worker_settings(Settings& settings, WorkerSettings& values);
+/// What the master alone tells its workers.
+void add_inner_worker_settings(Settings& settings, WorkerSettings& values);
 
 /// The arguments from which add_worker_settings() reads the same values again.
 std::vector<std::string> to_arguments(const WorkerSettings& values);

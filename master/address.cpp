@@ -2,7 +2,9 @@
 #include "master/address.hpp"
 
 #include <fmt/format.h>
+
 #include <sys/un.h>
+#include <algorithm>
 
 #include <charconv>
 
@@ -103,6 +105,24 @@ std::string to_string(const UnixAddress& address) {
 
 std::string to_string(const ListenAddress& address) {
   return std::visit([](const auto& each) { return to_string(each); }, address);
+}
+
+NamedAddress parse_named_address(const std::string& text, std::uint16_t default_port) {
+  const std::size_t equals = text.find('=');
+  // "unix:/run/x.sock?mode=0660" has one, too, but behind a colon.
+  if (equals == std::string::npos || text.find(':') < equals)
+    return {std::string(default_listener_name), parse_address(text, default_port)};
+  const std::string name = text.substr(0, equals);
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  if (name.empty() || !std::all_of(name.begin(), name.end(), is_plain))
+    refuse(text, fmt::format(R"("{}" is no name for a listener (letters, digits, "-" and "_"))", name));
+  return {name, parse_address(text.substr(equals + 1), default_port)};
+}
+
+std::string to_string(const NamedAddress& named) {
+  return named.name == default_listener_name ? to_string(named.address) : named.name + "=" + to_string(named.address);
 }
 
 }  // namespace baton

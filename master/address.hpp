@@ -25,13 +25,27 @@ struct UnixAddress {
 
 using ListenAddress = std::variant<TcpAddress, UnixAddress>;
 
+/// An address with the word that goes with its listener when it is handed to a worker.
+struct NamedAddress {
+  std::string name;
+  ListenAddress address;
+};
+
+/// What a listener without a name of its own is called: the word in Node's documentation.
+constexpr std::string_view default_listener_name = "server";
+
 /// Reads ":1337", "127.0.0.1:80", "[::1]:1337", "127.0.0.1" (with `default_port`), "unix:/run/x.sock",
 /// "unix:/run/x.sock?mode=0660", "unix:@name". Throws UsageError.
 ListenAddress parse_address(const std::string& text, std::uint16_t default_port);
+
+/// Reads "api=127.0.0.1:80", or an address alone. Throws UsageError.
+NamedAddress parse_named_address(const std::string& text, std::uint16_t default_port);
 
 /// "[::]:1337", "127.0.0.1:80", "unix:/run/x.sock"
 std::string to_string(const TcpAddress& address);
 std::string to_string(const UnixAddress& address);
 std::string to_string(const ListenAddress& address);
+/// With its name, where that is not the default.
+std::string to_string(const NamedAddress& named);
 
 }  // namespace baton

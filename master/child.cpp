@@ -13,6 +13,7 @@
 #include <boost/process/v2.hpp>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <string_view>
 
@@ -140,6 +141,14 @@ Child Child::spawn(const boost::asio::any_io_executor& executor, const Command& 
     throw std::system_error(cause, std::generic_category(), "pidfd_open");
   }
   return {launcher.pid, std::move(pidfd)};
+}
+
+std::uint64_t Child::resident_memory() const {
+  std::ifstream file(fmt::format("/proc/{}/statm", pid_));
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  file >> size >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 void Child::signal(int number) const {

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,9 @@ class Child {
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// Readable once the child has ended.
   [[nodiscard]] const Fd& pidfd() const { return pidfd_; }
+
+  /// Bytes of memory that it holds itself now (VmRSS); 0 where that can't be read.
+  [[nodiscard]] std::uint64_t resident_memory() const;
 
   /// No effect on a child that has ended.
   void signal(int number) const;

@@ -48,17 +48,15 @@ void set_option(const Fd& socket, int level, int option, int value) {
   check(::setsockopt(socket.get(), level, option, &value, sizeof value), "setsockopt");
 }
 
-/// The errno of the call that failed, or 0 and the listening socket in `socket`.
-/// listen(2) can still meet EADDRINUSE where two sockets with SO_REUSEADDR were bound at the same time.
-int try_listen(Fd& socket, const tcp::endpoint& endpoint, int backlog) {
+/// The errno of the call that failed, or 0 and the bound socket in `socket`.
+int try_bind(Fd& socket, const tcp::endpoint& endpoint) {
   socket = Fd{::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!socket.is_open()) return errno;
   set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
   // Said, because the default is the sysctl net.ipv6.bindv6only.
   if (endpoint.protocol() == tcp::v6())
     set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, endpoint.address().is_unspecified() ? 0 : 1);
-  if (::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == -1) return errno;
-  return ::listen(socket.get(), backlog) == -1 ? errno : 0;
+  return ::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == -1 ? errno : 0;
 }
 
 std::string bound_address(const Fd& socket) {
@@ -69,19 +67,19 @@ std::string bound_address(const Fd& socket) {
   return to_string(TcpAddress{endpoint.address(), endpoint.port()});
 }
 
-Listener listen_tcp(const TcpAddress& address, int backlog) {
+Listener bind_tcp(const TcpAddress& address) {
   Fd socket;
   int error = 0;
   if (address.host) {
-    error = try_listen(socket, {*address.host, address.port}, backlog);
+    error = try_bind(socket, {*address.host, address.port});
   } else {
-    error = try_listen(socket, {tcp::v6(), address.port}, backlog);
+    error = try_bind(socket, {tcp::v6(), address.port});
     const bool has_no_ipv6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
-    if (has_no_ipv6) error = try_listen(socket, {tcp::v4(), address.port}, backlog);
+    if (has_no_ipv6) error = try_bind(socket, {tcp::v4(), address.port});
   }
   if (error != 0) fail(address, error);
   std::string bound = bound_address(socket);
-  return {std::move(socket), std::move(bound), std::nullopt};
+  return {std::move(socket), std::move(bound), std::nullopt, Fd{}};
 }
 
 struct UnixEndpoint {
@@ -127,7 +125,7 @@ Fd lock_directory(const std::string& path) {
   return directory;
 }
 
-Listener listen_unix(const UnixAddress& address, int backlog) {
+Listener bind_unix(const UnixAddress& address) {
   const bool has_file = address.path.front() != '@';
   const UnixEndpoint endpoint = unix_endpoint(address);
   Fd socket{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
@@ -146,8 +144,7 @@ Listener listen_unix(const UnixAddress& address, int backlog) {
   if (error != 0) fail(address, describe_errno(error));
   std::optional<SocketFile> file;
   if (has_file) file.emplace(address.path);
-  if (::listen(socket.get(), backlog) == -1) fail(address, describe_errno(errno));
-  return {std::move(socket), to_string(address), std::move(file)};
+  return {std::move(socket), to_string(address), std::move(file), std::move(lock)};
 }
 
 }  // namespace
@@ -182,9 +179,20 @@ void SocketFile::remove() noexcept {
   path_.clear();
 }
 
+Listener bind_to(const ListenAddress& address) {
+  if (const auto* network = std::get_if<TcpAddress>(&address)) return bind_tcp(*network);
+  return bind_unix(std::get<UnixAddress>(address));
+}
+
 Listener listen_on(const ListenAddress& address, int backlog) {
-  if (const auto* network = std::get_if<TcpAddress>(&address)) return listen_tcp(*network, backlog);
-  return listen_unix(std::get<UnixAddress>(address), backlog);
+  Listener listener = bind_to(address);
+  // listen(2) can still meet EADDRINUSE where two sockets with SO_REUSEADDR were bound at the same time.
+  if (::listen(listener.socket.get(), backlog) == -1) {
+    if (const auto* network = std::get_if<TcpAddress>(&address)) fail(*network, errno);
+    fail(std::get<UnixAddress>(address), describe_errno(errno));
+  }
+  listener.directory_lock.reset();
+  return listener;
 }
 
 }  // namespace baton

@@ -35,10 +35,13 @@ struct Listener {
   Fd socket;
   std::string address;  ///< as bound: with the port that the kernel chose for 0
   std::optional<SocketFile> file;
+  Fd directory_lock;  ///< of a Unix socket: held until it listens, so that nobody takes its file for a stale one
 };
 
-/// `backlog` in connections; the kernel lowers it to net.core.somaxconn. Throws StartError, which names the address,
-/// the cause and the way out.
+/// A bound socket that does not listen yet. Throws StartError, which names the address, the cause and the way out.
+Listener bind_to(const ListenAddress& address);
+
+/// `backlog` in connections; the kernel lowers it to net.core.somaxconn. Throws StartError.
 Listener listen_on(const ListenAddress& address, int backlog);
 
 }  // namespace baton

@@ -2,6 +2,7 @@
 #include "master/master.hpp"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,10 +11,11 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "common/log.hpp"
-#include "master/listener.hpp"
 #include "master/options.hpp"
 #include "master/pid_file.hpp"
 #include "master/supervisor.hpp"
@@ -26,65 +28,74 @@ namespace asio = boost::asio;
 
 class Master {
  public:
-  explicit Master(Options options) : options_(std::move(options)) {}
+  explicit Master(std::vector<std::string> arguments) : arguments_(std::move(arguments)) {}
 
-  int run();
+  void run(Options options);
 
  private:
   asio::awaitable<void> follow_signals();
-  void stop(int signal);
+  void on_signal(int signal);
   void announce() const;
 
-  Options options_;
+  std::vector<std::string> arguments_;  ///< read again by every reload
   asio::io_context context_{1};
-  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGQUIT};
-  std::vector<Listener> listeners_;
+  asio::signal_set signals_{context_};
   std::optional<PidFile> pid_file_;
-  Supervisor supervisor_{context_.get_executor(), options_, [this] { signals_.cancel(); }};
+  Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); },
+                         [this] { signals_.cancel(); }};
 };
 
-int Master::run() {
-  if (!options_.pid_file.empty()) pid_file_.emplace(options_.pid_file);
-  for (const ListenAddress& address : options_.listen) listeners_.push_back(listen_on(address, options_.backlog));
-  supervisor_.start(listeners_);
+void Master::run(Options options) {
+  for (const int each : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGCHLD}) signals_.add(each);
+  // What a worker leaves behind comes to us, and not to init, where nobody would know to stop it.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  if (!options.pid_file.empty()) pid_file_.emplace(options.pid_file);
+  supervisor_.start(std::move(options));
   announce();
   start_task(context_.get_executor(), follow_signals());
   context_.run();
-  if (supervisor_.is_stopping()) return EXIT_SUCCESS;
-  log::error("no worker is left to answer on {}: stopping", listeners_.front().address);
-  return EXIT_FAILURE;
 }
 
 void Master::announce() const {
+  const Generation& generation = supervisor_.generation();
   std::string addresses;
-  for (const Listener& each : listeners_) addresses += (addresses.empty() ? "" : ", ") + each.address;
-  log::info("baton {} · listening on {} · {} worker{}", BATON_VERSION, addresses, options_.workers,
-            options_.workers == 1 ? "" : "s");
+  for (const auto& each : generation.listeners) addresses += (addresses.empty() ? "" : ", ") + each->address();
+  const unsigned workers = generation.options.workers;
+  log::info("baton {} · listening on {} · {} worker{}", BATON_VERSION, addresses, workers, workers == 1 ? "" : "s");
 }
 
 asio::awaitable<void> Master::follow_signals() {
   boost::system::error_code cancelled;
   while (!cancelled) {
     const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-    if (!cancelled) stop(signal);
+    if (!cancelled) on_signal(signal);
   }
 }
 
-void Master::stop(int signal) {
-  if (supervisor_.is_stopping()) {
-    if (signal != SIGINT) return;
-    log::warning("interrupted again: the workers are killed");
-    return supervisor_.kill();
+void Master::on_signal(int signal) {
+  const Done nobody_waits = [](const Outcome&) {};
+  switch (signal) {
+    case SIGHUP:
+      return supervisor_.reload(nobody_waits);
+    case SIGTTIN:
+      return supervisor_.scale("+1", nobody_waits);
+    case SIGTTOU:
+      return supervisor_.scale("-1", nobody_waits);
+    case SIGCHLD:
+      return supervisor_.on_child_signal();
+    default:
+      break;
   }
-  log::info("stopping: workers finish what they are answering");
-  for (Listener& each : listeners_) each.file.reset();
-  supervisor_.stop();
+  if (!supervisor_.is_stopping()) return supervisor_.stop(nobody_waits);
+  if (signal != SIGINT) return;
+  log::warning("interrupted again: the workers are killed");
+  supervisor_.kill();
 }
 
 }  // namespace
 
 int run_master(const std::vector<std::string>& arguments) {
-  Options options = parse_options(arguments);
+  const Options options = parse_options(arguments);
   log::start(options.worker.log, {"master"});
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
   // A closed standard error must not end the master, and a mask that it inherited must not keep it from being stopped;
@@ -93,7 +104,8 @@ int run_master(const std::vector<std::string>& arguments) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  return Master(std::move(options)).run();
+  Master(arguments).run(options);
+  return EXIT_SUCCESS;
 }
 
 }  // namespace baton

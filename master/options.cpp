@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "common/error.hpp"
@@ -15,7 +16,6 @@ namespace baton {
 namespace {
 
 constexpr std::uint16_t default_port = 1337;
-constexpr unsigned most_workers = 4096;
 
 constexpr const char* footer =
     "Every setting is also a variable (BATON_WORKERS=4) and a line in the file (workers = 4).\n"
@@ -26,18 +26,46 @@ constexpr const char* footer =
     "  baton -l :80 -l unix:/run/x.sock?mode=0660\n"
     "  baton -w 8 -- node worker.js           your own workers, which get the listener by process.on('message')\n"
     "\n"
-    "TERM, INT and QUIT let the workers finish what they are answering; a second INT ends at once.";
+    "TERM, INT and QUIT let the workers finish what they are answering; a second INT ends at once. HUP reads the\n"
+    "settings again and replaces every worker, one after another. TTIN and TTOU start and stop one worker.";
 
 /// What the flags say, before it is put together.
 struct Given {
   std::vector<std::string> listen;
   std::uint16_t port = default_port;
+  std::optional<Readiness> ready;
+  std::optional<std::chrono::milliseconds> hang_timeout;
 };
+
+constexpr std::array<std::string_view, 3> readiness_names{"message", "handle", "notify"};
+
+Readiness parse_readiness(const std::string& text) {
+  for (std::size_t i = 0; i < readiness_names.size(); ++i)
+    if (readiness_names.at(i) == text) return static_cast<Readiness>(i);
+  throw UsageError(fmt::format("\"{}\" is no sign of readiness: message, handle or notify", text));
+}
+
+std::chrono::milliseconds parse_ready_timeout(const std::string& text) {
+  const auto duration = parse_duration(text);
+  if (duration.count() == 0) throw UsageError(fmt::format("\"{}\" leaves a worker no time to start", text));
+  return duration;
+}
+
+/// The name is a file's, in the directory of control sockets.
+std::string parse_name(const std::string& text) {
+  constexpr std::size_t longest = 64;
+  if (text.size() > longest) throw UsageError(fmt::format("a name of {} bytes (at most {})", text.size(), longest));
+  for (const char c : text)
+    if (c == '/' || c == '\0' || static_cast<unsigned char>(c) < ' ')
+      throw UsageError(fmt::format("\"{}\" can't be a name (no slashes and no control characters)", text));
+  if (text == "." || text == "..") throw UsageError(fmt::format("\"{}\" can't be a name", text));
+  return text;
+}
 
 unsigned parse_workers(const std::string& text) {
   if (text == "auto") return usable_cpus();
   try {
-    return static_cast<unsigned>(parse_count(text, 1, most_workers, "a number of workers"));
+    return static_cast<unsigned>(parse_count(text, 0, most_workers, "a number of workers"));
   } catch (const UsageError& error) {
     throw UsageError(fmt::format("{}, or auto: one per CPU", error.what()));
   }
@@ -52,20 +80,20 @@ void add_master_settings(Settings& settings, Options& options, Given& given) {
                });
   settings.add_list("-l,--listen", "ADDRESS",
                     "Where to listen, repeatable: :1337, 127.0.0.1:80, [::1]:1337, unix:/run/x.sock?mode=0660, "
-                    "unix:@name [all addresses]",
+                    "unix:@name, or one of these with a name for the worker: api=:8080 [all addresses]",
                     [&](const std::vector<std::string>& all) {
-                      for (const std::string& each : all) static_cast<void>(parse_address(each, default_port));
+                      for (const std::string& each : all) static_cast<void>(parse_named_address(each, default_port));
                       given.listen = all;
                     });
   settings.add("--backlog", "N", "Connections that may wait to be accepted [the kernel's limit, net.core.somaxconn]",
                [&](const std::string& text) {
                  options.backlog = static_cast<int>(parse_count(text, 1, std::numeric_limits<int>::max(), "a backlog"));
                });
-  settings.add("--drain-timeout", "TIME", "Time for workers to finish when stopping, then they are killed [30s]",
-               [&](const std::string& text) { options.drain_timeout = parse_duration(text); });
   settings.add("--pid-file", "PATH", "File for the master's pid while it runs",
                [&](const std::string& text) { options.pid_file = text; });
-  settings.add("--control", "PATH", "Control socket (reserved: accepted, and without effect in this version)",
+  settings.add("--name", "NAME", "What this baton is called by its clients (baton status --name) [its first address]",
+               [&](const std::string& text) { options.name = parse_name(text); });
+  settings.add("--control", "PATH", "Control socket [NAME.sock in $XDG_RUNTIME_DIR/baton or /run/baton]",
                [&](const std::string& text) { options.control = text; });
   settings.add("--dialect", "NAME",
                "How a command's workers get the listener: channel, Node's child.send(…, server) [channel]",
@@ -76,21 +104,63 @@ void add_master_settings(Settings& settings, Options& options, Given& given) {
   settings.add_config("-c,--config", "File of settings, in TOML: the long names without dashes");
 }
 
-std::vector<ListenAddress> addresses(const Given& given) {
-  if (given.listen.empty()) return {TcpAddress{std::nullopt, given.port}};
-  std::vector<ListenAddress> parsed;
+bool contains(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+void add_lifecycle_settings(Settings& settings, Options& options, Given& given) {
+  settings.add("--ready", "SIGN",
+               "What makes a command's worker ready: handle (it took the listener), message (process.send('ready')), "
+               "notify (READY=1 to NOTIFY_SOCKET) [handle]",
+               [&](const std::string& text) { given.ready = parse_readiness(text); });
+  settings.add("--ready-timeout", "TIME", "Time for a worker to get ready, then it is replaced [30s]",
+               [&](const std::string& text) { options.ready_timeout = parse_ready_timeout(text); });
+  settings.add("--drain-timeout", "TIME", "Time for a worker to finish, then it is told to end, and killed [30s]",
+               [&](const std::string& text) { options.drain_timeout = parse_duration(text); });
+  settings.add("--hang-timeout", "TIME",
+               "Time without a sign of life (WATCHDOG=1 of a command) after which a worker is killed and replaced; "
+               "0 is never [10s; never for a command]",
+               [&](const std::string& text) { given.hang_timeout = parse_duration(text); });
+  settings.add("--max-lifetime", "TIME", "Time after which a worker is replaced, less up to a tenth; 0 is never [0]",
+               [&](const std::string& text) { options.max_lifetime = parse_duration(text); });
+  settings.add("--max-memory", "SIZE", "Resident memory at which a worker is replaced; 0 is no limit [0]",
+               [&](const std::string& text) { options.max_memory = parse_size(text); });
+  settings.add("--surge", "N", "Workers that a reload replaces at a time [1]", [&](const std::string& text) {
+    options.surge = static_cast<unsigned>(parse_count(text, 1, most_workers, "a number of workers"));
+  });
+}
+
+std::vector<NamedAddress> addresses(const Given& given) {
+  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, given.port}}};
+  std::vector<NamedAddress> parsed;
   std::vector<std::string> seen;
+  std::vector<std::string> names;
   for (const std::string& text : given.listen) {
-    ListenAddress address = parse_address(text, given.port);
-    const std::string name = to_string(address);
-    const auto* network = std::get_if<TcpAddress>(&address);
+    NamedAddress named = parse_named_address(text, given.port);
+    const std::string address = to_string(named.address);
+    const auto* network = std::get_if<TcpAddress>(&named.address);
     const bool is_fixed = network == nullptr || network->port != 0;
-    if (is_fixed && std::find(seen.begin(), seen.end(), name) != seen.end())
-      throw UsageError(fmt::format("--listen: {} is given twice", name));
-    seen.push_back(name);
-    parsed.push_back(std::move(address));
+    if (is_fixed && contains(seen, address)) throw UsageError(fmt::format("--listen: {} is given twice", address));
+    if (named.name != default_listener_name && contains(names, named.name))
+      throw UsageError(fmt::format("--listen: two listeners are named {}", named.name));
+    seen.push_back(address);
+    names.push_back(named.name);
+    parsed.push_back(std::move(named));
   }
   return parsed;
+}
+
+/// Only a worker that keeps our channel's time can be told apart from one that hangs, unless the user says otherwise.
+void apply_kind(Options& options, const Given& given) {
+  const bool is_embedded = options.command.empty();
+  if (is_embedded && given.ready && *given.ready != Readiness::message)
+    throw UsageError("--ready: the embedded worker says when it is ready (message)");
+  options.ready = given.ready.value_or(is_embedded ? Readiness::message : Readiness::handle);
+  options.hang_timeout = given.hang_timeout.value_or(is_embedded ? options.hang_timeout : std::chrono::milliseconds(0));
+  if (!is_embedded && options.worker.max_requests > 0)
+    throw UsageError("--max-requests: only the embedded worker's requests can be counted (--max-lifetime suits any)");
+  // Four signs of life within the time: one may be late, or lost to a full channel.
+  options.worker.heartbeat = is_embedded ? options.hang_timeout / 4 : std::chrono::milliseconds(0);
 }
 
 }  // namespace
@@ -104,7 +174,7 @@ Options parse_options(std::vector<std::string> arguments) {
     if (options.command.empty())
       throw UsageError("the command after \"--\" is missing (like: baton -- node worker.js)");
   }
-  options.workers = 0;
+  options.workers = usable_cpus();
   options.backlog = std::numeric_limits<int>::max();
 
   Given given;
@@ -112,16 +182,21 @@ Options parse_options(std::vector<std::string> arguments) {
                     "Binds a port, passes the listening socket to N worker processes, and gets out of the way.",
                     "baton " BATON_VERSION);
   add_master_settings(settings, options, given);
+  add_lifecycle_settings(settings, options, given);
   add_worker_settings(settings, options.worker);
   settings.set_footer(footer);
   settings.parse(arguments);
 
-  if (options.workers == 0) options.workers = usable_cpus();
   options.listen = addresses(given);
+  apply_kind(options, given);
   for (const std::string& name : settings.unknown_variables())
     options.warnings.push_back(
         fmt::format("the environment variable {} means nothing to baton (baton --help lists the settings)", name));
   return options;
+}
+
+std::string_view name(Readiness readiness) {
+  return readiness_names.at(static_cast<std::size_t>(readiness));
 }
 
 }  // namespace baton

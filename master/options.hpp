@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/worker_settings.hpp"
@@ -11,19 +13,37 @@
 
 namespace baton {
 
+constexpr unsigned most_workers = 4096;
+
+/// What makes a worker ready.
+enum class Readiness : std::uint8_t {
+  message,  ///< it says "ready" on its channel, as the embedded worker does
+  handle,   ///< it has taken every listener
+  notify,   ///< it sends READY=1 to NOTIFY_SOCKET, as to systemd
+};
+
 struct Options {
   unsigned workers = 1;
-  std::vector<ListenAddress> listen;
+  std::vector<NamedAddress> listen;
   int backlog = 0;  ///< connections; the kernel lowers it to net.core.somaxconn
   std::string pid_file;
-  std::string control;               ///< reserved for the control socket
+  std::string name;                  ///< of this master; empty: its first address
+  std::string control;               ///< path of the control socket; empty: the default one
   std::vector<std::string> command;  ///< of a foreign worker; empty: the embedded one
+  Readiness ready = Readiness::message;
+  std::chrono::milliseconds ready_timeout{30'000};
   std::chrono::milliseconds drain_timeout{30'000};
+  std::chrono::milliseconds hang_timeout{10'000};  ///< 0: never
+  std::chrono::milliseconds max_lifetime{0};       ///< of a worker; 0: no limit
+  std::uint64_t max_memory = 0;                    ///< bytes of a worker's resident set; 0: no limit
+  unsigned surge = 1;                              ///< workers that are replaced at a time
   WorkerSettings worker;
   std::vector<std::string> warnings;  ///< to be logged once there is a log
 };
 
 /// `arguments` without the program's name. Throws UsageError, InformationAsked.
 Options parse_options(std::vector<std::string> arguments);
+
+std::string_view name(Readiness readiness);
 
 }  // namespace baton

@@ -1,10 +1,12 @@
-// Master. Spawning, the channel's messages, and the end of workers.
+// Master. What is, against what is wanted: the steps of the Crew's plan, and what their outcome means.
 #include "master/supervisor.hpp"
 
 #include <fmt/format.h>
 
-#include <boost/json/serialize.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
@@ -13,196 +15,221 @@
 namespace baton {
 
 namespace asio = boost::asio;
-using protocol::Kind;
-using protocol::Phase;
-
-std::string WorkerHandle::name() const {
-  return fmt::format("worker {} pid {}", number, child.pid());
-}
 
 namespace {
 
-Command worker_command(const Options& options) {
-  if (!options.command.empty()) return {find_program(options.command.front()), options.command};
-  // By this link rather than by name, so that a binary replaced on disk still starts workers of its own version.
-  Command embedded{"/proc/self/exe", {"baton", "worker"}};
-  for (std::string& argument : to_arguments(options.worker)) embedded.arguments.push_back(std::move(argument));
-  return embedded;
+TimePoint now() {
+  return std::chrono::steady_clock::now();
+}
+
+std::string in_words(Milliseconds delay) {
+  if (delay.count() == 0) return "a new one starts";
+  return fmt::format("a new one starts in {:.1f} s", static_cast<double>(delay.count()) / 1000);
+}
+
+TimeLimits limits_of(const Options& options) {
+  return {options.ready_timeout, options.drain_timeout};
 }
 
 }  // namespace
 
-Supervisor::Supervisor(asio::any_io_executor executor, const Options& options, std::function<void()> on_all_ended)
+Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> read_options,
+                       std::function<void()> on_all_ended)
     : executor_(std::move(executor)),
-      options_(options),
+      read_options_(std::move(read_options)),
       on_all_ended_(std::move(on_all_ended)),
-      command_(worker_command(options)),
-      drain_timer_(executor_) {}
+      crew_([this] { return std::uniform_real_distribution<>(0, 1)(random_); }),
+      timer_(executor_),
+      housekeeping_(executor_) {}
 
-Supervisor::~Supervisor() {
-  for (const auto& [number, worker] : workers_) {
-    worker->child.kill_group();
-    try {
-      static_cast<void>(worker->child.reap());
-    } catch (const std::system_error& error) {
-      log::error("{}: {}", worker->name(), error.what());
-    }
-  }
-}
-
-void Supervisor::start(std::vector<Listener>& listeners) {
+void Supervisor::start(Options options) {
+  started_ = log::timestamp_now();
+  generation_ = make_generation(std::move(options), nullptr);
+  crew_.set_target(generation_->options.workers);
+  crew_.set_surge(generation_->options.surge);
+  starting_ = true;
   try {
-    for (unsigned number = 1; number <= options_.workers; ++number) {
-      const Handle worker = spawn(static_cast<int>(number));
-      for (const Listener& listener : listeners) hand_over(worker, listener);
-    }
+    advance();
   } catch (const std::system_error& error) {
     throw StartError(
-        fmt::format("can't start {} workers: {}{}", options_.workers, error.what(), way_out(error.code().value())));
+        fmt::format("can't start {} workers: {}{}", crew_.target(), error.what(), way_out(error.code().value())));
   }
-  for (Listener& listener : listeners) listener.socket.reset();
+  starting_ = false;
+  start_task(executor_, follow_timer());
+  start_task(executor_, keep_house());
 }
 
-Supervisor::Handle Supervisor::spawn(int number) {
-  auto [ours, theirs] = make_channel_pair();
-  const std::vector<std::string> variables{
-      fmt::format("{}={}", protocol::channel_variable, theirs.get()),
-      fmt::format("{}=json", protocol::serialization_variable),
-      fmt::format("{}={}", protocol::number_variable, number),
-  };
-  Child child = Child::spawn(executor_, command_, theirs, variables);
-  auto worker = std::make_shared<WorkerHandle>(number, executor_, std::move(child), std::move(ours));
-  workers_[number] = worker;
-  log::debug("{} spawned", worker->name());
-  start_task(executor_, follow_process(worker));
-  start_task(executor_, follow_channel(worker));
-  return worker;
-}
-
-void Supervisor::hand_over(const Handle& worker, const Listener& listener) {
-  ++worker->unacknowledged;
-  send(worker, protocol::listener_line(), listener.socket.duplicate());
-}
-
-void Supervisor::send(const Handle& worker, std::string_view line, std::optional<Fd> handle) {
-  if (!worker->end) return;
-  switch (worker->end->channel.send(line, std::move(handle))) {
-    case Channel::Sent::queued:
-      if (!std::exchange(worker->flushing, true)) start_task(executor_, flush_channel(worker));
-      break;
-    case Channel::Sent::full:
-      log::warning("{} does not read its channel; a message to it is lost", worker->name());
-      break;
-    case Channel::Sent::whole:
-    case Channel::Sent::closed:  // the end of file, which follows, is seen by follow_channel()
-      break;
+/// To be called after whatever has changed.
+void Supervisor::advance() {
+  while (take_steps()) {
   }
-}
-
-asio::awaitable<void> Supervisor::flush_channel(Handle worker) {
-  Channel::Sent sent = Channel::Sent::queued;
-  while (sent == Channel::Sent::queued && worker->end) {
-    const bool writable = co_await worker->end->watch.writable();
-    if (!writable || !worker->end) break;
-    sent = worker->end->channel.flush();
+  if (!stopping_) settle();
+  if (stopping_ && crew_.members().empty()) {
+    timer_.cancel();
+    housekeeping_.cancel();
+    for (Done& done : std::exchange(stop_done_, {})) done({true, "stopped"});
+    return on_all_ended_();
   }
-  worker->flushing = false;
+  if (const auto wake = crew_.next_wake(now())) timer_.expires_at(*wake);
 }
 
-asio::awaitable<void> Supervisor::follow_channel(Handle worker) {
-  while (worker->end) {
-    const bool readable = co_await worker->end->watch.readable();
-    if (!readable || !worker->end) break;
-    Channel::Batch batch = worker->end->channel.receive();
-    for (const std::string& fault : batch.faults) log::warning("{}: {}", worker->name(), fault);
-    for (Frame& frame : batch.frames) on_message(worker, std::move(frame));
-    if (!batch.closed) continue;
-    worker->end.reset();
-    log::debug("{}: the channel has ended", worker->name());
+bool Supervisor::take_steps() {
+  const Crew::Steps steps = crew_.plan(now());
+  if (steps.open_breaker) open_breaker();
+  for (const int id : steps.retire) retire(id);
+  for (const unsigned post : steps.start) start_member(post);
+  return !steps.start.empty() || !steps.retire.empty();
+}
+
+void Supervisor::start_member(unsigned post) {
+  try {
+    for (const auto& vault : generation_->listeners)
+      if (vault->is_empty()) vault->reserve();
+    const int id = last_id_ + 1;
+    WorkerHandle& worker = staff_.spawn(id, post, generation_);
+    last_id_ = id;
+    worker.started = worker.last_sign = now();
+    crew_.started(id, post, worker.started, limits_of(generation_->options));
+    log::debug("{} spawned", worker.name());
+    tell("worker_started", worker, worker.name() + " started");
+  } catch (const std::runtime_error& error) {  // StartError, std::system_error
+    if (starting_) throw;
+    const auto* system = dynamic_cast<const std::system_error*>(&error);
+    const std::string why =
+        fmt::format("worker {}: {}{}", post, error.what(), system == nullptr ? "" : way_out(system->code().value()));
+    const Loss loss = crew_.not_started(post, now());
+    log::error("{}; {}", why, in_words(loss.delay));
+    after_loss(loss, why);
   }
 }
 
-void Supervisor::on_message(const Handle& worker, Frame frame) {
-  const protocol::Message message = protocol::decode(std::move(frame.value));
-  const bool is_answer = message.kind == Kind::handle_ack || message.kind == Kind::handle_nack;
-  if (!protocol::is_legal(message.kind, protocol::Sender::worker, worker->phase) ||
-      (is_answer && worker->unacknowledged == 0)) {
-    log::warning("{}: a {} message, which is out of place here, is ignored", worker->name(),
-                 protocol::name(message.kind));
-    // A Node process that sends a handle holds every later message back until it is confirmed.
-    if (message.kind == Kind::handle) send(worker, protocol::handle_ack_line());
-    return;
+void Supervisor::retire(int id) {
+  const Action action = crew_.apply(id, Event::retire, now());
+  const WorkerHandle& worker = staff_.at(id);
+  staff_.carry_out(id, action);
+  log::debug("{} is to finish", worker.name());
+  tell("worker_draining", worker, worker.name() + " finishes what it is answering");
+}
+
+void Supervisor::on_ready(WorkerHandle& worker) {
+  const bool breaker_was_open = crew_.breaker_is_open();
+  if (crew_.apply(worker.id, Event::got_ready, now()) != Action::announce) return;
+  newcomers_.push_back(worker.id);
+  worker.last_sign = now();
+  const Options& options = worker.generation->options;
+  if (options.max_lifetime.count() > 0) {
+    const double part = std::uniform_real_distribution<>(0.9, 1.0)(random_);
+    worker.retires_at = now() + std::chrono::duration_cast<Milliseconds>(options.max_lifetime * part);
   }
-  switch (message.kind) {
-    case Kind::handle_ack:
-      --worker->unacknowledged;
-      return announce_if_ready(worker);
-    case Kind::handle_nack:
-      log::error("{} could not receive the listener, and is stopped (is its limit of open files too low?)",
-                 worker->name());
-      return worker->child.signal(SIGTERM);
-    case Kind::ready:
-      worker->said_ready = true;
-      return announce_if_ready(worker);
-    case Kind::plain:
-      return log::info("{} says {}", worker->name(), boost::json::serialize(message.value));
-    case Kind::handle:
-    case Kind::internal:
-      return;
+  log::info("{} ready", worker.name());
+  tell("worker_ready", worker, worker.name() + " ready");
+  if (breaker_was_open) close_breaker();
+  tell_progress();
+  advance();
+}
+
+void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
+  const State state = crew_.members().at(worker.id).life.state();
+  const bool from_outside = ending.by_signal && ending.number == SIGKILL;
+  const Loss loss = crew_.ended(worker.id, now(), from_outside);
+  const bool was_asked = ending.is_clean() || (ending.by_signal && ending.number == SIGTERM);
+  const std::string what = fmt::format("{} {}", worker.name(), baton::describe(ending));
+  if (loss.member.was_retired && was_asked) {
+    log::info("{} has finished", worker.name());
+  } else if (!loss.is_failure || stopping_ || worker.number > crew_.target()) {
+    log::write(state == State::killed ? log::Level::info : log::Level::warning, what);
+  } else {
+    ++restarts_;
+    log::warning("{}; {}", what, loss.ends_reload ? "the reload is given up" : in_words(loss.delay));
+  }
+  tell("worker_ended", worker, what);
+  after_loss(loss, loss.member.was_ready ? what : what + " before it was ready");
+  advance();
+}
+
+/// `what` is a clause for those who wait for the outcome.
+void Supervisor::after_loss(const Loss& loss, const std::string& what) {
+  if (!loss.is_failure) return;
+  last_loss_ = what;
+  if (loss.delay.count() > 0)
+    tell("worker_backing_off", fmt::format("worker {}: {}", loss.member.post, in_words(loss.delay)),
+         {{"worker", loss.member.post}, {"retry_in_ms", loss.delay.count()}});
+  if (loss.ends_reload) {
+    roll_back(what);
+  } else if (scaling_ && !loss.member.was_ready) {
+    end_scale({false, fmt::format("{}; {} of {} workers are ready, and it is tried again", what, crew_.ready(),
+                                  crew_.target())});
+  }
+  if (crew_.breaker_is_open())
+    for (const auto& vault : generation_->listeners) vault->empty();
+}
+
+void Supervisor::open_breaker() {
+  for (const auto& vault : generation_->listeners) vault->empty();
+  const std::string message = "every worker fails: clients are refused until one gets ready";
+  log::error("{}", message);
+  tell("breaker_opened", message);
+}
+
+void Supervisor::close_breaker() {
+  for (const auto& vault : generation_->listeners) {
+    vault->listen(generation_->options.backlog);
+    const std::string message = fmt::format("a worker is ready: listening on {} again", vault->address());
+    log::warning("{}", message);
+    tell("breaker_closed", message);
   }
 }
 
-/// Our own worker says so when it accepts; a foreign one is taken to be ready once it has taken the listeners.
-void Supervisor::announce_if_ready(const Handle& worker) {
-  const bool is_embedded = options_.command.empty();
-  if (worker->phase != Phase::starting || worker->unacknowledged > 0 || (is_embedded && !worker->said_ready)) return;
-  worker->phase = Phase::serving;
-  log::info("{} ready", worker->name());
-}
-
-asio::awaitable<void> Supervisor::follow_process(Handle worker) {
-  const bool ended = co_await worker->process_watch.readable();
-  if (ended) on_ended(worker);
-}
-
-void Supervisor::on_ended(const Handle& worker) {
-  // What it started and left behind would hold the listener, and answer nobody's signals.
-  worker->child.kill_group();
-  const Ending ending = worker->child.reap();
-  const bool was_asked = stopping_ && (ending.is_clean() || (ending.by_signal && ending.number == SIGTERM));
-  if (was_asked)
-    log::info("{} has finished", worker->name());
-  else
-    log::warning("{} {}", worker->name(), describe(ending));
-  worker->end.reset();
-  workers_.erase(worker->number);
-  if (!workers_.empty()) return;
-  drain_timer_.cancel();
-  on_all_ended_();
-}
-
-void Supervisor::stop() {
-  if (std::exchange(stopping_, true)) return;
-  for (const auto& [number, worker] : workers_) {
-    worker->phase = Phase::draining;
-    worker->child.signal(SIGTERM);
+/// Those whose time has run out.
+void Supervisor::expire(TimePoint at) {
+  std::vector<int> late;
+  for (const auto& [id, member] : crew_.members())
+    if (const auto deadline = member.life.deadline(); deadline && *deadline <= at) late.push_back(id);
+  for (const int id : late) {
+    const State state = crew_.members().at(id).life.state();
+    const Crew::Failed failed = crew_.fail(id, Event::timeout, at);
+    const WorkerHandle& worker = staff_.at(id);
+    const Options& options = worker.generation->options;
+    staff_.carry_out(id, failed.action);
+    if (state == State::starting) {
+      const std::string what =
+          fmt::format("{} was not ready within {} ms", worker.name(), options.ready_timeout.count());
+      log::warning("{} and is stopped", what);
+      tell("worker_late", worker, what);
+      if (failed.loss) after_loss(*failed.loss, what);
+    } else if (state == State::draining) {
+      log::warning("{} did not finish within {} ms and is killed", worker.name(), options.drain_timeout.count());
+    }
   }
-  start_task(executor_, kill_late());
 }
 
-asio::awaitable<void> Supervisor::kill_late() {
-  drain_timer_.expires_after(options_.drain_timeout);
-  boost::system::error_code cancelled;
-  co_await drain_timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-  if (cancelled || workers_.empty()) co_return;
-  log::warning("{} worker(s) did not finish within {} ms and are killed", workers_.size(),
-               options_.drain_timeout.count());
-  kill();
+asio::awaitable<void> Supervisor::follow_timer() {
+  // Every change moves the expiry, which ends the wait: only a wait that is not cancelled has come to its time.
+  while (!stopping_ || !crew_.members().empty()) {
+    if (const auto wake = crew_.next_wake(now()))
+      timer_.expires_at(*wake);
+    else
+      timer_.expires_at(TimePoint::max());
+    boost::system::error_code cancelled;
+    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    if (cancelled) continue;
+    expire(now());
+    advance();
+  }
 }
 
 void Supervisor::kill() {
-  stopping_ = true;
-  for (const auto& [number, worker] : workers_) worker->child.kill_group();
+  staff_.kill_all();
+}
+
+void Supervisor::tell(std::string_view event, std::string message, boost::json::object fields) {
+  fields["message"] = std::move(message);
+  events_.publish(event, std::move(fields));
+}
+
+void Supervisor::tell(std::string_view event, const WorkerHandle& worker, std::string message) {
+  tell(event, std::move(message),
+       {{"worker", worker.number}, {"pid", worker.child.pid()}, {"generation", worker.generation->number}});
 }
 
 }  // namespace baton

@@ -1,60 +1,125 @@
-// Master. The workers: spawns them, hands them the listeners, hears them out, reaps them, stops them. Owns one record
-// per living worker. Runs on one Asio thread.
+// Master. What happens to the workers: asks the Crew what is to be done, has the Staff do it, and answers those who
+// asked for a reload, another number of workers, or the end. Owns the generations of the configuration, and with them
+// the listeners. Runs on one Asio thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
-#include <map>
 #include <memory>
+#include <random>
+#include <string>
+#include <vector>
 
-#include "master/listener.hpp"
-#include "master/options.hpp"
-#include "master/worker_handle.hpp"
+#include "master/commands.hpp"
+#include "master/crew.hpp"
+#include "master/staff.hpp"
 
 namespace baton {
 
-class Supervisor {
+class Supervisor final : public Commands, private Staff::Hearer {
  public:
-  /// `on_all_ended` runs once, after the last worker was reaped.
-  Supervisor(boost::asio::any_io_executor executor, const Options& options, std::function<void()> on_all_ended);
+  /// `read_options` reads the configuration again; what it throws refuses a reload. `on_all_ended` runs once, when it
+  /// was stopped and the last worker is reaped.
+  Supervisor(boost::asio::any_io_executor executor, std::function<Options()> read_options,
+             std::function<void()> on_all_ended);
+  ~Supervisor() override = default;
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
-  /// Kills what is left, so that an error leaves no process behind.
-  ~Supervisor();
 
-  /// Spawns all workers and sends each the listeners; the master's own copies are closed on return, or travel in a
-  /// channel's queue. Throws StartError.
-  void start(std::vector<Listener>& listeners);
+  /// Binds, listens, and spawns all workers. Throws StartError.
+  void start(Options options);
 
-  /// Asks the workers to finish (TERM); after the drain timeout, or at once when asked again so, kills them.
-  void stop();
+  [[nodiscard]] boost::json::object status() const override;
+  void scale(std::string_view amount, Done done) override;
+  void reload(Done done) override;
+  void stop(Done done) override;
+  [[nodiscard]] Events& events() override { return events_; }
+
   void kill();
   [[nodiscard]] bool is_stopping() const { return stopping_; }
+  /// A child of this process has ended: SIGCHLD.
+  void on_child_signal() { staff_.sweep_orphans(); }
+
+  [[nodiscard]] const Generation& generation() const { return *generation_; }
+  void set_identity(std::string name, std::string control) {
+    name_ = std::move(name);
+    control_ = std::move(control);
+  }
 
  private:
-  using Handle = std::shared_ptr<WorkerHandle>;
+  using Generations = std::shared_ptr<const Generation>;
 
-  Handle spawn(int number);
-  void hand_over(const Handle& worker, const Listener& listener);
-  boost::asio::awaitable<void> follow_channel(Handle worker);
-  static boost::asio::awaitable<void> flush_channel(Handle worker);
-  boost::asio::awaitable<void> follow_process(Handle worker);
-  boost::asio::awaitable<void> kill_late();
+  void on_ready(WorkerHandle& worker) override;
+  void on_wants_to_retire(WorkerHandle& worker, std::string_view why) override;
+  void on_hung(WorkerHandle& worker) override;
+  void on_exit(WorkerHandle& worker, const Ending& ending) override;
 
-  void on_message(const Handle& worker, Frame frame);
-  void send(const Handle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
-  void announce_if_ready(const Handle& worker);
-  void on_ended(const Handle& worker);
+  // supervisor.cpp: what is, against what is wanted
+  void advance();
+  bool take_steps();
+  void start_member(unsigned post);
+  void retire(int id);
+  void expire(TimePoint now);
+  void after_loss(const Loss& loss, const std::string& what);
+  void open_breaker();
+  void close_breaker();
+  void settle();
+  boost::asio::awaitable<void> follow_timer();
+
+  // supervisor_commands.cpp: those who asked
+  void set_target(unsigned target, Done done);
+  void begin_reload();
+  void take_over(Options options);
+  void roll_back(const std::string& why);
+  void end_reload(const Outcome& outcome);
+  void end_scale(const Outcome& outcome);
+  void tell_progress();
+  [[nodiscard]] boost::json::object describe(int id, const Member& member) const;
+
+  // supervisor_rounds.cpp: what only looking tells
+  boost::asio::awaitable<void> keep_house();
+  void find_hung(TimePoint now);
+  void find_worn_out(TimePoint now);
+  void condemn(WorkerHandle& worker, std::string_view why);
+  void inspect_listeners();
+  void mend(Vault& vault, const Vault::Finding& finding);
+  [[nodiscard]] WorkerHandle* find_culprit(const Vault::Finding& finding);
+
+  void tell(std::string_view event, std::string message, boost::json::object fields = {});
+  void tell(std::string_view event, const WorkerHandle& worker, std::string message);
 
   boost::asio::any_io_executor executor_;
-  const Options& options_;
+  std::function<Options()> read_options_;
   std::function<void()> on_all_ended_;
-  Command command_;
-  std::map<int, Handle> workers_;  ///< alive, by number
-  boost::asio::steady_timer drain_timer_;
+  std::minstd_rand random_{std::random_device{}()};
+  Events events_;
+  Crew crew_;
+  Staff staff_{executor_, *this};
+  boost::asio::steady_timer timer_;
+  boost::asio::steady_timer housekeeping_;
+
+  Generations generation_;      ///< the one that is wanted
+  Generations old_generation_;  ///< during a reload, the one to go back to
+  std::string name_;
+  std::string control_;
+  std::string started_;
+  int last_id_ = 0;
+  bool starting_ = false;
   bool stopping_ = false;
+  unsigned reloads_ = 0;        ///< begun
+  unsigned restarts_ = 0;       ///< of workers that ended unasked
+  std::vector<int> newcomers_;  ///< workers that got ready since the listeners were looked at
+  std::string last_loss_;       ///< why the post was lost that was lost last
+  unsigned progress_ = 0;
+
+  bool scaling_ = false;
+  bool reload_again_ = false;
+  std::vector<Done> scale_done_;
+  std::vector<Done> reload_done_;
+  std::vector<Done> next_reload_done_;  ///< of those who asked during a reload
+  std::vector<Done> stop_done_;
 };
 
 }  // namespace baton

@@ -1,14 +1,18 @@
-// Master. The master's record of one worker (the worker's own side is in worker/).
+// Master. The master's record of one worker process (the worker's own side is in worker/).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "common/channel.hpp"
-#include "common/protocol.hpp"
 #include "master/child.hpp"
+#include "master/generation.hpp"
+#include "master/lifecycle.hpp"
+#include "master/notice_socket.hpp"
 #include "master/watch.hpp"
 
 namespace baton {
@@ -22,24 +26,45 @@ struct ChannelEnd {
   Watch watch;  // after the channel: destroyed before it closes
 };
 
+/// The same for a command's NOTIFY_SOCKET.
+struct NoticeEnd {
+  NoticeEnd(const boost::asio::any_io_executor& executor, NoticeSocket made)
+      : notices(std::move(made)), watch(executor, notices.socket()) {}
+
+  NoticeSocket notices;
+  Watch watch;
+};
+
 struct WorkerHandle {
-  WorkerHandle(int its_number, const boost::asio::any_io_executor& executor, Child its_child, Fd socket)
-      : number(its_number),
+  WorkerHandle(const boost::asio::any_io_executor& executor, int its_id, unsigned its_number,
+               std::shared_ptr<const Generation> its_generation, Child its_child, Fd socket)
+      : id(its_id),
+        number(its_number),
+        generation(std::move(its_generation)),
         child(std::move(its_child)),
         process_watch(executor, child.pidfd()),
-        end(std::make_unique<ChannelEnd>(executor, std::move(socket))) {}
+        channel_end(std::make_unique<ChannelEnd>(executor, std::move(socket))) {}
 
   /// "worker 2 pid 4243": how log lines begin.
   [[nodiscard]] std::string name() const;
 
-  int number;
+  int id;           ///< of this process, among all that this master ever starts
+  unsigned number;  ///< of its post
+  std::shared_ptr<const Generation> generation;
   Child child;
-  Watch process_watch;              // after the child: destroyed before its pidfd closes
-  std::unique_ptr<ChannelEnd> end;  ///< empty once the channel has ended or was given up
-  protocol::Phase phase = protocol::Phase::starting;
-  unsigned unacknowledged = 0;  ///< handles sent that the worker has not confirmed
+  Watch process_watch;                      // after the child: destroyed before its pidfd closes
+  std::unique_ptr<ChannelEnd> channel_end;  ///< empty once the channel has ended or was given up
+  std::unique_ptr<NoticeEnd> notice_end;    ///< of a command; empty otherwise, and after its end
+  std::deque<std::size_t> unacknowledged;   ///< listeners sent that it has not confirmed, by index in its generation
+  unsigned refusals = 0;                    ///< listeners that it could not receive
   bool said_ready = false;
+  bool notified_ready = false;
+  bool is_ready = false;
   bool flushing = false;  ///< a task is waiting to send the rest
+  std::string status;     ///< its own words about itself
+  TimePoint started{};
+  TimePoint last_sign{};  ///< of life
+  std::optional<TimePoint> retires_at;
 };
 
 }  // namespace baton

@@ -30,6 +30,8 @@ void Session::on_deadline() {
     fail(408, *parser_, out);
     return send(out);
   }
+  // A request that leaves the client at this very moment is to meet the end of the stream, not a reset.
+  if (wait_ == Wait::grace) return linger();
   close();
 }
 
@@ -85,6 +87,7 @@ std::size_t Session::answer(std::string_view bytes, std::string& out) {
 void Session::answer_complete(const RequestParser& parser, std::string& out) {
   const bool keep = parser.keeps_alive() && !group_.is_draining();
   const http::After kept = parser.is_http_1_0() ? http::After::keep_1_0 : http::After::keep;
+  group_.count_answer();
   group_.answers().append_pid(out, keep ? kept : http::After::close, parser.is_head());
   continued_ = false;
   if (keep) return wait_for(Wait::idle);

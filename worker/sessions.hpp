@@ -5,6 +5,7 @@
 #include <boost/intrusive/list.hpp>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <optional>
@@ -34,6 +35,9 @@ class Sessions {
   [[nodiscard]] std::size_t size() const { return all_.size(); }
   [[nodiscard]] bool is_full() const { return all_.size() >= max_connections_; }
 
+  /// Requests answered so far.
+  [[nodiscard]] std::uint64_t answered() const { return answered_; }
+
   /// From now on every answer closes its connection, and connections at rest get a moment and then end.
   void drain();
   [[nodiscard]] bool is_draining() const { return draining_; }
@@ -49,6 +53,7 @@ class Sessions {
   [[nodiscard]] const http::Answers& answers() const { return answers_; }
   [[nodiscard]] std::span<char> read_buffer() { return read_buffer_; }
   [[nodiscard]] std::string& write_buffer() { return write_buffer_; }
+  void count_answer() { ++answered_; }
   void schedule(Session& session, Wait wait);
   void close(Session& session);
 
@@ -71,6 +76,7 @@ class Sessions {
   std::list<Session> all_;
   Clock::time_point now_ = Clock::now();
   bool draining_ = false;
+  std::uint64_t answered_ = 0;
   std::string write_buffer_;
   std::array<char, std::size_t{16} * 1024> read_buffer_{};
 };

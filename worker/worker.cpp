@@ -1,17 +1,24 @@
 // Worker. The loop and the channel's messages.
 #include "worker/worker.hpp"
 
+#include <fmt/format.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <csignal>
+#include <cstddef>
+#include <cstring>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <random>
 #include <utility>
 
 #include "common/channel.hpp"
@@ -45,8 +52,16 @@ int socket_option(const Fd& fd, int option) {
   return ::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
 }
 
-bool is_listener(const Fd& fd) {
-  return socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 1;
+bool is_bound(const Fd& fd) {
+  sockaddr_storage own{};
+  socklen_t size = sizeof own;
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) == -1) return false;
+  if (own.ss_family == AF_UNIX) return size > sizeof(sa_family_t);
+  constexpr std::size_t port_offset = offsetof(sockaddr_in, sin_port);
+  static_assert(port_offset == offsetof(sockaddr_in6, sin6_port));
+  std::uint16_t port = 0;
+  std::memcpy(&port, reinterpret_cast<const char*>(&own) + port_offset, sizeof port);
+  return port != 0;
 }
 
 bool is_connection(const Fd& fd) {
@@ -54,6 +69,13 @@ bool is_connection(const Fd& fd) {
   socklen_t size = sizeof peer;
   return socket_option(fd, SO_TYPE) == SOCK_STREAM &&
          ::getpeername(fd.get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
+/// A socket that is bound and does not listen yet is made to listen: so does Node, and its masters count on it.
+bool is_listener(const Fd& fd) {
+  if (socket_option(fd, SO_TYPE) != SOCK_STREAM) return false;
+  if (socket_option(fd, SO_ACCEPTCONN) == 1) return true;
+  return is_bound(fd) && !is_connection(fd) && ::listen(fd.get(), std::numeric_limits<int>::max()) == 0;
 }
 
 /// Raises the limit of open files as far as it goes; returns how many connections fit under it.
@@ -89,6 +111,7 @@ class Worker {
   void serve(Fd listener);
   void reply(std::string_view line);
 
+  void give_signs();
   void on_connection(Fd connection);
   void on_exhausted(int error);
   void resume_accepting();
@@ -107,6 +130,10 @@ class Worker {
   bool stop_asked_ = false;
   bool channel_open_ = true;
   bool out_of_descriptors_ = false;
+  bool asked_to_retire_ = false;
+  std::uint64_t most_requests_;  ///< answered before it asks to be replaced; 0: no limit
+  std::chrono::milliseconds heartbeat_;
+  Sessions::Clock::time_point next_beat_ = Sessions::Clock::now();
   std::optional<Sessions::Clock::time_point> retry_accept_;
 };
 
@@ -115,10 +142,18 @@ WorkerSettings fitted(WorkerSettings settings) {
   return settings;
 }
 
+/// Less up to a tenth, so that workers which started together do not retire together.
+std::uint64_t with_jitter(std::uint64_t limit) {
+  std::minstd_rand random(static_cast<unsigned>(::getpid()));
+  return limit - std::uniform_int_distribution<std::uint64_t>(0, limit / 10)(random);
+}
+
 Worker::Worker(Fd channel, const WorkerSettings& settings)
     : channel_(std::move(channel)),
       signals_(stop_signals()),
-      sessions_(poller_, fitted(settings), [this] { resume_accepting(); }) {
+      sessions_(poller_, fitted(settings), [this] { resume_accepting(); }),
+      most_requests_(with_jitter(settings.max_requests)),
+      heartbeat_(settings.heartbeat) {
   poller_.add(channel_.socket(), EPOLLIN, channel_callback_);
   poller_.add(signals_, EPOLLIN, signal_callback_);
 }
@@ -127,6 +162,7 @@ int Worker::run() {
   while (phase_ != Phase::draining || sessions_.size() > 0) {
     poller_.wait(timeout_ms(), [this] { sessions_.set_time(Sessions::Clock::now(), std::time(nullptr)); });
     sessions_.expire();
+    give_signs();
     if (retry_accept_ && *retry_accept_ <= Sessions::Clock::now()) resume_accepting();
     if (stop_asked_ && phase_ != Phase::draining) begin_drain();
   }
@@ -134,12 +170,23 @@ int Worker::run() {
   return 0;
 }
 
+/// What the master is to know without asking: that this loop turns, and that it is time for a successor.
+void Worker::give_signs() {
+  if (most_requests_ > 0 && sessions_.answered() >= most_requests_ && !std::exchange(asked_to_retire_, true))
+    reply(protocol::retire_line(fmt::format("has answered {} requests", sessions_.answered())));
+  if (heartbeat_.count() == 0 || !channel_open_ || Sessions::Clock::now() < next_beat_) return;
+  next_beat_ = Sessions::Clock::now() + heartbeat_;
+  if (!channel_.has_unsent()) reply(protocol::alive_line());
+}
+
 int Worker::timeout_ms() const {
   std::optional<std::chrono::milliseconds> least = sessions_.until_next_deadline();
-  if (retry_accept_) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*retry_accept_ - Sessions::Clock::now());
+  const auto consider = [&](Sessions::Clock::time_point when) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - Sessions::Clock::now());
     least = std::max(std::min(least.value_or(left), left), std::chrono::milliseconds(0));
-  }
+  };
+  if (retry_accept_) consider(*retry_accept_);
+  if (heartbeat_.count() > 0 && channel_open_) consider(next_beat_);
   return least ? static_cast<int>(least->count()) : -1;
 }
 
@@ -181,15 +228,15 @@ void Worker::take_handle(const protocol::Message& message, std::optional<Fd> han
   }
   // The acknowledgement says that the descriptor arrived, not that it is of use: asking again would not mend that.
   reply(protocol::handle_ack_line());
-  if (message.handle_type == protocol::listener_type && is_listener(*handle)) return serve(std::move(*handle));
-  if (message.handle_type == protocol::connection_type && is_connection(*handle)) {
+  if (message.detail == protocol::listener_type && is_listener(*handle)) return serve(std::move(*handle));
+  if (message.detail == protocol::connection_type && is_connection(*handle)) {
     set_nonblocking(*handle);
     return sessions_.adopt(std::move(*handle), Holders::shared);
   }
   log::error(
       "from the master: a handle of type \"{}\" is of no use here and is closed (wanted: net.Server with a "
       "listening stream socket, or net.Socket with a connected one)",
-      message.handle_type);
+      message.detail);
 }
 
 void Worker::serve(Fd listener) {
@@ -258,6 +305,7 @@ int run_worker(const std::vector<std::string>& arguments) {
                     "baton " BATON_VERSION);
   WorkerSettings values;
   add_worker_settings(settings, values);
+  add_inner_worker_settings(settings, values);
   settings.parse(arguments);
   const int number = inherited_number();
   log::start(values.log, {"worker", number});

@@ -15,7 +15,7 @@ using Words = std::vector<std::string>;
 
 Words listens(const Words& arguments) {
   Words all;
-  for (const ListenAddress& each : parse_options(arguments).listen) all.push_back(to_string(each));
+  for (const NamedAddress& each : parse_options(arguments).listen) all.push_back(to_string(each));
   return all;
 }
 

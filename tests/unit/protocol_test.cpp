@@ -29,7 +29,7 @@ TEST_CASE("our lines are Node's, byte for byte") {
 
 TEST_CASE("our lines decode to what they are") {
   CHECK(decoded(listener_line()).kind == Kind::handle);
-  CHECK(decoded(listener_line()).handle_type == listener_type);
+  CHECK(decoded(listener_line()).detail == listener_type);
   CHECK(decoded(handle_ack_line()).kind == Kind::handle_ack);
   CHECK(decoded(handle_nack_line()).kind == Kind::handle_nack);
   CHECK(decoded(ready_line()).kind == Kind::ready);
@@ -38,17 +38,17 @@ TEST_CASE("our lines decode to what they are") {
 TEST_CASE("a connection of Node's is a handle of its type") {
   const Message message = decoded(R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":{"a":1},"key":"4:::1337"})");
   CHECK(message.kind == Kind::handle);
-  CHECK(message.handle_type == connection_type);
+  CHECK(message.detail == connection_type);
 }
 
 TEST_CASE("a retransmission of Node's is unwrapped") {
   CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":)"
                 R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"x","key":"k"}})")
-            .handle_type == connection_type);
+            .detail == connection_type);
   SECTION("however deep") {
     CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":{"cmd":"NODE_HANDLE","type":"net.Native","msg":)"
                   R"({"cmd":"NODE_HANDLE","type":"net.Server","msg":"server"}}})")
-              .handle_type == listener_type);
+              .detail == listener_type);
   }
   SECTION("but a net.Native with another message stays what it is") {
     for (const char* line : {R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":{"cmd":"NODE_CLUSTER","ack":1}})",
@@ -56,14 +56,14 @@ TEST_CASE("a retransmission of Node's is unwrapped") {
                              R"({"cmd":"NODE_HANDLE","type":"net.Native"})"}) {
       CAPTURE(line);
       CHECK(decoded(line).kind == Kind::handle);
-      CHECK(decoded(line).handle_type == "net.Native");
+      CHECK(decoded(line).detail == "net.Native");
     }
   }
 }
 
 TEST_CASE("a handle without a type is a handle of none") {
-  CHECK(decoded(R"({"cmd":"NODE_HANDLE"})").handle_type.empty());
-  CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":7})").handle_type.empty());
+  CHECK(decoded(R"({"cmd":"NODE_HANDLE"})").detail.empty());
+  CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":7})").detail.empty());
 }
 
 TEST_CASE("Node's other messages are internal, and kept") {

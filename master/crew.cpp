@@ -1,0 +1,218 @@
+// Master. The comparison of what is with what is wanted.
+#include "master/crew.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace baton {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Milliseconds first_pause = 100ms;
+constexpr Milliseconds longest_pause = 30s;
+constexpr Milliseconds healthy_time = 60s;
+// Somebody who is killed by KILL having served this long was killed by an operator or for the machine's memory. It is
+// no sign of a crash loop, and however many are killed, each is replaced at once.
+constexpr Milliseconds innocent_time = 100ms;
+constexpr unsigned hopeless = 3;  ///< failures in a row of every post, which open the breaker
+constexpr unsigned trial_post = 1;
+
+}  // namespace
+
+Milliseconds backoff(unsigned failures, double chance) {
+  if (failures <= 1) return 0ms;
+  constexpr unsigned doublings_to_longest = 9;
+  const Milliseconds full = std::min(first_pause * (1 << std::min(failures - 2, doublings_to_longest)), longest_pause);
+  return full - Milliseconds(std::llround(static_cast<double>(full.count()) / 2 * chance));
+}
+
+void Crew::set_target(unsigned target) {
+  target_ = target;
+  highest_target_ = std::max(highest_target_, target);
+  posts_.erase(posts_.upper_bound(target), posts_.end());
+  for (unsigned post = 1; post <= target; ++post) posts_[post];
+}
+
+void Crew::begin_reload(unsigned generation, TimePoint now) {
+  old_generation_ = generation_;
+  generation_ = generation;
+  for (auto& [number, post] : posts_) post = {0, now};
+}
+
+void Crew::started(int id, unsigned post, TimePoint now, const TimeLimits& limits) {
+  members_.emplace(id, Member{.post = post, .generation = generation_, .life = Life(now, limits)});
+}
+
+Loss Crew::not_started(unsigned post, TimePoint now) {
+  return lose(Member{.post = post, .generation = generation_, .life = Life(now, {})}, now, false);
+}
+
+Action Crew::apply(int id, Event event, TimePoint now) {
+  Member& member = members_.at(id);
+  const Action action = member.life.apply(event, now);
+  if (event == Event::retire) member.was_retired = true;
+  if (action == Action::announce) {
+    member.was_ready = true;
+    member.ready_since = now;
+    if (breaker_open_)
+      for (auto& [number, post] : posts_) post.not_before = now;
+    breaker_open_ = false;
+  }
+  return action;
+}
+
+Crew::Failed Crew::fail(int id, Event event, TimePoint now) {
+  Member& member = members_.at(id);
+  const bool was_staying = is_staying(member.life.state());
+  Failed failed{member.life.apply(event, now), std::nullopt};
+  if (!was_staying || is_staying(member.life.state())) return failed;
+  failed.loss = lose(member, now, false);
+  member.is_counted = true;
+  return failed;
+}
+
+Loss Crew::ended(int id, TimePoint now, bool from_outside) {
+  const Member member = members_.at(id);
+  members_.erase(id);
+  return lose(member, now, from_outside);
+}
+
+Loss Crew::lose(const Member& member, TimePoint now, bool from_outside) {
+  Loss loss{.member = member};
+  if (member.was_retired || member.is_counted) return loss;
+  loss.is_failure = true;
+  if (old_generation_ && member.generation == generation_ && !member.was_ready) {
+    generation_ = *old_generation_;
+    old_generation_.reset();
+    loss.ends_reload = true;
+    return loss;
+  }
+  const auto found = posts_.find(member.post);
+  if (found == posts_.end()) return loss;
+  Post& post = found->second;
+  const auto served = member.was_ready ? now - member.ready_since : TimePoint::duration::zero();
+  if (served >= healthy_time) post.failures = 0;
+  if (from_outside && served >= innocent_time) return loss;
+  ++post.failures;
+  loss.delay = backoff(post.failures, chance_());
+  post.not_before = now + loss.delay;
+  return loss;
+}
+
+bool Crew::is_current(const Member& member) const {
+  return member.generation == generation_ && !member.is_condemned;
+}
+
+Crew::Holders Crew::holders(unsigned post) const {
+  Holders found;
+  for (const auto& [id, member] : members_) {
+    if (member.post != post || !is_staying(member.life.state())) continue;
+    if (!is_current(member)) {
+      found.outdated.push_back(id);
+      continue;
+    }
+    found.current = id;
+    found.current_is_ready = member.life.state() == State::ready;
+  }
+  return found;
+}
+
+bool Crew::is_being_replaced(unsigned post) const {
+  const Holders found = holders(post);
+  return found.current != 0 && !found.outdated.empty();
+}
+
+Crew::Steps Crew::plan(TimePoint now) {
+  Steps steps;
+  if (!breaker_open_ && must_open_breaker()) steps.open_breaker = breaker_open_ = true;
+  const bool somebody_leaves = std::any_of(members_.begin(), members_.end(),
+                                           [](const auto& each) { return !is_staying(each.second.life.state()); });
+  if (!somebody_leaves) highest_target_ = std::max(target_, static_cast<unsigned>(members_.size()));
+  for (unsigned post = 1; post <= target_; ++post) plan_post(post, now, steps);
+  plan_surplus(steps);
+  return steps;
+}
+
+bool Crew::must_open_breaker() const {
+  if (target_ == 0 || is_reloading()) return false;
+  const bool somebody_stays = std::any_of(members_.begin(), members_.end(),
+                                          [](const auto& each) { return is_staying(each.second.life.state()); });
+  return !somebody_stays &&
+         std::all_of(posts_.begin(), posts_.end(), [](const auto& each) { return each.second.failures >= hopeless; });
+}
+
+void Crew::plan_post(unsigned post, TimePoint now, Steps& steps) const {
+  const Holders found = holders(post);
+  if (found.current_is_ready) {
+    steps.retire.insert(steps.retire.end(), found.outdated.begin(), found.outdated.end());
+    return;
+  }
+  if (found.current != 0 || now < posts_.at(post).not_before) return;
+  if (found.outdated.empty() ? may_fill(post, steps) : may_replace(steps)) steps.start.push_back(post);
+}
+
+/// The room for those who fill an empty post is twice the target, too; after scaling down it is measured by the old one
+/// until those who leave have left.
+bool Crew::may_fill(unsigned post, const Steps& steps) const {
+  if (breaker_open_ && post != trial_post) return false;
+  return members_.size() + steps.start.size() < std::size_t{2} * highest_target_;
+}
+
+bool Crew::may_replace(const Steps& steps) const {
+  std::size_t replacing = 0;
+  for (unsigned post = 1; post <= target_; ++post) replacing += is_being_replaced(post) ? 1U : 0U;
+  for (const unsigned post : steps.start) replacing += holders(post).outdated.empty() ? 0U : 1U;
+  return replacing < surge_ && members_.size() + steps.start.size() < std::size_t{2} * target_;
+}
+
+/// Those above the target go once somebody else serves.
+void Crew::plan_surplus(Steps& steps) const {
+  std::vector<int> surplus;
+  bool others_serve = target_ == 0;
+  for (const auto& [id, member] : members_) {
+    if (!is_staying(member.life.state())) continue;
+    if (member.post > target_)
+      surplus.push_back(id);
+    else
+      others_serve = others_serve || member.life.state() == State::ready;
+  }
+  if (others_serve) steps.retire.insert(steps.retire.end(), surplus.begin(), surplus.end());
+}
+
+std::optional<TimePoint> Crew::next_wake(TimePoint now) const {
+  std::optional<TimePoint> next;
+  const auto consider = [&](TimePoint when) {
+    if (!next || when < *next) next = when;
+  };
+  for (const auto& [id, member] : members_)
+    if (const std::optional<TimePoint> deadline = member.life.deadline()) consider(*deadline);
+  for (const auto& [number, post] : posts_)
+    if (post.not_before > now) consider(post.not_before);
+  return next;
+}
+
+unsigned Crew::ready() const {
+  unsigned count = 0;
+  for (unsigned post = 1; post <= target_; ++post) count += holders(post).current_is_ready ? 1U : 0U;
+  return count;
+}
+
+bool Crew::is_settled() {
+  std::size_t staying = 0;
+  for (const auto& [id, member] : members_) staying += is_staying(member.life.state()) ? 1U : 0U;
+  const bool settled = staying == target_ && ready() == target_;
+  if (settled) old_generation_.reset();
+  return settled;
+}
+
+std::vector<Crew::Vacancy> Crew::vacancies() const {
+  std::vector<Vacancy> found;
+  for (const auto& [number, post] : posts_) {
+    const Holders held = holders(number);
+    if (held.current == 0 && held.outdated.empty()) found.push_back({number, post.failures, post.not_before});
+  }
+  return found;
+}
+
+}  // namespace baton

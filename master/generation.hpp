@@ -1,0 +1,24 @@
+// Master. One reading of the configuration, with what was made of it. Workers of several generations live side by side
+// during a reload; a listener that two of them name is the same one in both, and is closed with the last.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "master/child.hpp"
+#include "master/options.hpp"
+#include "master/vault.hpp"
+
+namespace baton {
+
+struct Generation {
+  unsigned number = 1;
+  Options options;
+  Command command;
+  std::vector<std::shared_ptr<Vault>> listeners;
+};
+
+/// Binds what `predecessor` (or nobody) does not have yet. Throws StartError, and nothing is changed then.
+std::shared_ptr<const Generation> make_generation(Options options, const Generation* predecessor);
+
+}  // namespace baton

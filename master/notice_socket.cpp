@@ -1,0 +1,95 @@
+// Master. Datagrams of NAME=VALUE lines.
+#include "master/notice_socket.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "common/error.hpp"
+
+namespace baton {
+namespace {
+
+constexpr std::size_t longest_datagram = 4096;
+constexpr int datagrams_per_call = 64;
+constexpr std::size_t most_handles = 253;
+
+struct Received {
+  std::string_view text;
+  ucred sender{};
+};
+
+/// The sender as the kernel vouches for it. Takes every descriptor that came along, and closes it.
+Received judge(const msghdr& message, std::string_view text) {
+  Received received{text, {0, static_cast<uid_t>(-1), static_cast<gid_t>(-1)}};
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(const_cast<msghdr*>(&message), part)) {
+    if (part->cmsg_level != SOL_SOCKET) continue;
+    if (part->cmsg_type == SCM_CREDENTIALS) std::memcpy(&received.sender, CMSG_DATA(part), sizeof received.sender);
+    if (part->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= part->cmsg_len; at += sizeof(int)) {
+      int descriptor = -1;
+      std::memcpy(&descriptor, CMSG_DATA(part) + at, sizeof descriptor);
+      const Fd unwanted{descriptor};
+    }
+  }
+  return received;
+}
+
+}  // namespace
+
+NoticeSocket::NoticeSocket()
+    : socket_(check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket(NOTIFY_SOCKET)")) {
+  const int on = 1;
+  check(::setsockopt(socket_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on), "setsockopt(SO_PASSCRED)");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  // With nothing but the family, bind(2) chooses an abstract name that is free.
+  check(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(sa_family_t)), "bind(NOTIFY_SOCKET)");
+  socklen_t size = sizeof address;
+  check(::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+  const std::size_t length = size - offsetof(sockaddr_un, sun_path);
+  address_ = "@" + std::string(address.sun_path + 1, length - 1);
+}
+
+Notice NoticeSocket::receive(pid_t worker) {
+  Notice notice;
+  std::array<char, longest_datagram> bytes{};
+  for (int i = 0; i < datagrams_per_call; ++i) {
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(most_handles * sizeof(int))> control{};
+    iovec vector{bytes.data(), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t count = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (count == -1) break;
+    const Received received = judge(message, {bytes.data(), static_cast<std::size_t>(count)});
+    const bool is_trusted =
+        received.sender.uid == ::geteuid() || received.sender.uid == 0 || received.sender.pid == worker;
+    if (is_trusted && (message.msg_flags & MSG_TRUNC) == 0) read_notice(received.text, notice);
+  }
+  return notice;
+}
+
+void read_notice(std::string_view datagram, Notice& notice) {
+  while (!datagram.empty()) {
+    const std::size_t end = datagram.find('\n');
+    const std::string_view line = datagram.substr(0, end);
+    datagram = end == std::string_view::npos ? std::string_view{} : datagram.substr(end + 1);
+    constexpr std::string_view status = "STATUS=";
+    if (line == "READY=1") notice.ready = true;
+    if (line == "WATCHDOG=1") notice.alive = true;
+    if (line == "WATCHDOG=trigger") notice.hung = true;
+    if (line.starts_with(status)) notice.status = std::string(line.substr(status.size()));
+  }
+}
+
+}  // namespace baton

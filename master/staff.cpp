@@ -1,0 +1,276 @@
+// Master. Spawning, the channel's messages, notices, and the end of workers.
+#include "master/staff.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/json/serialize.hpp>
+#include <csignal>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "common/error.hpp"
+#include "common/log.hpp"
+#include "common/protocol.hpp"
+#include "master/task.hpp"
+
+namespace baton {
+
+namespace asio = boost::asio;
+using protocol::Kind;
+using protocol::Phase;
+
+std::string WorkerHandle::name() const {
+  return fmt::format("worker {} pid {}", number, child.pid());
+}
+
+namespace {
+
+Phase phase(const WorkerHandle& worker) {
+  return worker.is_ready ? Phase::serving : Phase::starting;
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// The children of this process, orphans that came to it included.
+std::vector<pid_t> children() {
+  std::ifstream list(fmt::format("/proc/self/task/{}/children", ::getpid()));
+  std::vector<pid_t> found;
+  for (pid_t pid = 0; list >> pid;) found.push_back(pid);
+  return found;
+}
+
+/// The BATON_START that a process was started with, or 0.
+int start_of(pid_t pid) {
+  std::ifstream environment(fmt::format("/proc/{}/environ", pid));
+  const std::string wanted = fmt::format("{}=", protocol::start_variable);
+  for (std::string entry; std::getline(environment, entry, '\0');)
+    if (entry.starts_with(wanted)) return static_cast<int>(std::strtol(entry.c_str() + wanted.size(), nullptr, 10));
+  return 0;
+}
+
+}  // namespace
+
+Staff::~Staff() {
+  for (const auto& [id, worker] : workers_) {
+    worker->child.kill_group();
+    try {
+      static_cast<void>(worker->child.reap());
+    } catch (const std::system_error& error) {
+      log::error("{}: {}", worker->name(), error.what());
+    }
+  }
+}
+
+WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Generation> generation) {
+  const Options& options = generation->options;
+  auto [ours, theirs] = make_channel_pair();
+  std::vector<std::string> variables{
+      fmt::format("{}={}", protocol::channel_variable, theirs.get()),
+      fmt::format("{}=json", protocol::serialization_variable),
+      fmt::format("{}={}", protocol::number_variable, number),
+      fmt::format("{}={}", protocol::start_variable, id),
+  };
+  std::optional<NoticeSocket> notices;
+  if (!options.command.empty()) {
+    notices.emplace();
+    variables.push_back("NOTIFY_SOCKET=" + notices->address());
+    if (options.hang_timeout.count() > 0)
+      variables.push_back(fmt::format("WATCHDOG_USEC={}", std::chrono::microseconds(options.hang_timeout).count()));
+  }
+  Child child = Child::spawn(executor_, generation->command, theirs, variables);
+  theirs.reset();
+  auto worker =
+      std::make_shared<WorkerHandle>(executor_, id, number, std::move(generation), std::move(child), std::move(ours));
+  if (notices) worker->notice_end = std::make_unique<NoticeEnd>(executor_, std::move(*notices));
+  workers_[id] = worker;
+  try {
+    for (std::size_t i = 0; i < worker->generation->listeners.size(); ++i) hand_over(*worker, i);
+  } catch (...) {
+    worker->child.kill_group();
+    static_cast<void>(worker->child.reap());
+    workers_.erase(id);
+    throw;
+  }
+  start_task(executor_, follow_process(worker));
+  start_task(executor_, follow_channel(worker));
+  if (worker->notice_end) start_task(executor_, follow_notices(worker));
+  return *worker;
+}
+
+void Staff::hand_over(WorkerHandle& worker, std::size_t listener) {
+  const Vault& vault = *worker.generation->listeners.at(listener);
+  worker.unacknowledged.push_back(listener);
+  send(worker, protocol::listener_line(vault.name()), vault.copy());
+}
+
+void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle) {
+  if (!worker.channel_end) return;
+  switch (worker.channel_end->channel.send(line, std::move(handle))) {
+    case Channel::Sent::queued:
+      if (!std::exchange(worker.flushing, true)) start_task(executor_, flush_channel(workers_.at(worker.id)));
+      break;
+    case Channel::Sent::full:
+      log::warning("{} does not read its channel; a message to it is lost", worker.name());
+      break;
+    case Channel::Sent::whole:
+    case Channel::Sent::closed:  // the end of file, which follows, is seen by follow_channel()
+      break;
+  }
+}
+
+asio::awaitable<void> Staff::flush_channel(Handle worker) {
+  Channel::Sent sent = Channel::Sent::queued;
+  while (sent == Channel::Sent::queued && worker->channel_end) {
+    const bool writable = co_await worker->channel_end->watch.writable();
+    if (!writable || !worker->channel_end) break;
+    sent = worker->channel_end->channel.flush();
+  }
+  worker->flushing = false;
+}
+
+asio::awaitable<void> Staff::follow_channel(Handle worker) {
+  while (worker->channel_end) {
+    const bool readable = co_await worker->channel_end->watch.readable();
+    if (!readable || !worker->channel_end) break;
+    Channel::Batch batch = worker->channel_end->channel.receive();
+    for (const std::string& fault : batch.faults) log::warning("{}: {}", worker->name(), fault);
+    for (Frame& frame : batch.frames) on_message(*worker, std::move(frame));
+    if (!batch.closed) continue;
+    worker->channel_end.reset();
+    log::debug("{}: the channel has ended", worker->name());
+  }
+}
+
+void Staff::on_message(WorkerHandle& worker, Frame frame) {
+  const protocol::Message message = protocol::decode(std::move(frame.value));
+  const bool is_answer = message.kind == Kind::handle_ack || message.kind == Kind::handle_nack;
+  if (!protocol::is_legal(message.kind, protocol::Sender::worker, phase(worker)) ||
+      (is_answer && worker.unacknowledged.empty())) {
+    log::warning("{}: a {} message, which is out of place here, is ignored", worker.name(),
+                 protocol::name(message.kind));
+    // A Node process that sends a handle holds every later message back until it is confirmed.
+    if (message.kind == Kind::handle) send(worker, protocol::handle_ack_line());
+    return;
+  }
+  worker.last_sign = std::chrono::steady_clock::now();
+  switch (message.kind) {
+    case Kind::handle_ack:
+      worker.unacknowledged.pop_front();
+      return tell_if_ready(worker);
+    case Kind::handle_nack:
+      return on_refusal(worker);
+    case Kind::ready:
+      worker.said_ready = true;
+      return tell_if_ready(worker);
+    case Kind::retire:
+      return hearer_.on_wants_to_retire(worker, message.detail);
+    case Kind::plain:
+      return log::info("{} says {}", worker.name(), boost::json::serialize(message.value));
+    case Kind::alive:
+    case Kind::handle:
+    case Kind::internal:
+      return;
+  }
+}
+
+/// It got the message without its descriptor: it was at its limit of open files. Node, too, tries three times.
+void Staff::on_refusal(WorkerHandle& worker) {
+  constexpr unsigned most_refusals = 3;
+  const std::size_t listener = worker.unacknowledged.front();
+  worker.unacknowledged.pop_front();
+  if (++worker.refusals < most_refusals) return hand_over(worker, listener);
+  log::error("{} could not receive the listener, and is stopped (is its limit of open files too low?)", worker.name());
+  worker.child.signal(SIGTERM);
+}
+
+void Staff::tell_if_ready(WorkerHandle& worker) {
+  if (worker.is_ready || !worker.unacknowledged.empty()) return;
+  switch (worker.generation->options.ready) {
+    case Readiness::message:
+      worker.is_ready = worker.said_ready;
+      break;
+    case Readiness::handle:
+      worker.is_ready = true;
+      break;
+    case Readiness::notify:
+      worker.is_ready = worker.notified_ready;
+      break;
+  }
+  if (worker.is_ready) hearer_.on_ready(worker);
+}
+
+asio::awaitable<void> Staff::follow_notices(Handle worker) {
+  while (worker->notice_end) {
+    const bool readable = co_await worker->notice_end->watch.readable();
+    if (!readable || !worker->notice_end) break;
+    Notice notice = worker->notice_end->notices.receive(worker->child.pid());
+    if (notice.status) worker->status = std::move(*notice.status);
+    if (notice.alive || notice.ready) worker->last_sign = std::chrono::steady_clock::now();
+    worker->notified_ready = worker->notified_ready || notice.ready;
+    if (notice.ready) tell_if_ready(*worker);
+    if (notice.hung) hearer_.on_hung(*worker);
+  }
+}
+
+asio::awaitable<void> Staff::follow_process(Handle worker) {
+  const bool ended = co_await worker->process_watch.readable();
+  if (!ended) co_return;
+  // What it started and left behind would hold the listener, and answer nobody's signals.
+  worker->child.kill_group();
+  const Ending ending = worker->child.reap();
+  worker->channel_end.reset();
+  worker->notice_end.reset();
+  workers_.erase(worker->id);
+  hearer_.on_exit(*worker, ending);
+  sweep_orphans();
+}
+
+void Staff::carry_out(int id, Action action) {
+  const Child& child = at(id).child;
+  switch (action) {
+    case Action::drain:
+    case Action::terminate:
+      return child.signal(SIGTERM);
+    case Action::abort:
+      return child.signal(SIGABRT);
+    case Action::kill:
+      return child.kill_group();
+    case Action::none:
+    case Action::announce:
+      return;
+  }
+}
+
+void Staff::kill_all() {
+  for (const auto& [id, worker] : workers_) worker->child.kill_group();
+}
+
+void Staff::sweep_orphans() {
+  for (const pid_t pid : children()) {
+    bool is_worker = false;
+    for (const auto& [id, worker] : workers_) is_worker = is_worker || worker->child.pid() == pid;
+    if (is_worker) continue;
+    const std::string program = first_line(fmt::format("/proc/{}/comm", pid));
+    const int start = start_of(pid);
+    if (::waitpid(pid, nullptr, WNOHANG) != 0) {
+      killed_orphans_.erase(pid);
+      continue;
+    }
+    // It may hold the listener, and would serve with nobody to stop it.
+    if (start != 0 && workers_.contains(start)) continue;
+    if (start == 0 && !workers_.empty()) continue;
+    if (!killed_orphans_.insert(pid).second) continue;
+    log::warning("a worker that has ended left {} pid {} behind, which is killed", program, pid);
+    ::kill(pid, SIGKILL);
+  }
+}
+
+}  // namespace baton

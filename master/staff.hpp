@@ -1,0 +1,78 @@
+// Master. The worker processes: spawns them, hands them the listeners, hears them out, signals and reaps them. Knows
+// what a worker says, and nothing of who is wanted: that is the Crew's. Owns one record per process.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "master/worker_handle.hpp"
+
+namespace baton {
+
+class Staff {
+ public:
+  /// Who is told.
+  class Hearer {
+   public:
+    /// It has given the sign that its generation's settings wait for. Once for each worker.
+    virtual void on_ready(WorkerHandle& worker) = 0;
+    /// `why` goes on from its name.
+    virtual void on_wants_to_retire(WorkerHandle& worker, std::string_view why) = 0;
+    /// It says itself that it hangs.
+    virtual void on_hung(WorkerHandle& worker) = 0;
+    /// Its process is reaped; the record goes after this.
+    virtual void on_exit(WorkerHandle& worker, const Ending& ending) = 0;
+
+   protected:
+    Hearer() = default;
+    Hearer(const Hearer&) = default;
+    Hearer& operator=(const Hearer&) = default;
+    ~Hearer() = default;
+  };
+
+  Staff(boost::asio::any_io_executor executor, Hearer& hearer) : executor_(std::move(executor)), hearer_(hearer) {}
+  Staff(const Staff&) = delete;
+  Staff& operator=(const Staff&) = delete;
+  /// Kills what is left, so that an error leaves no process behind.
+  ~Staff();
+
+  /// Starts a worker and sends it every listener of its generation. Throws StartError or std::system_error, and leaves
+  /// no process behind then.
+  WorkerHandle& spawn(int id, unsigned number, std::shared_ptr<const Generation> generation);
+
+  void carry_out(int id, Action action);
+  void kill_all();
+  [[nodiscard]] WorkerHandle& at(int id) { return *workers_.at(id); }
+  [[nodiscard]] const WorkerHandle& at(int id) const { return *workers_.at(id); }
+  [[nodiscard]] const std::map<int, std::shared_ptr<WorkerHandle>>& all() const { return workers_; }
+
+  /// Reaps and kills processes that a worker left behind and that came to us (PR_SET_CHILD_SUBREAPER): those whose
+  /// worker is no more. To be called when a child has ended.
+  void sweep_orphans();
+
+ private:
+  using Handle = std::shared_ptr<WorkerHandle>;
+
+  void hand_over(WorkerHandle& worker, std::size_t listener);
+  void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
+  boost::asio::awaitable<void> follow_channel(Handle worker);
+  static boost::asio::awaitable<void> flush_channel(Handle worker);
+  boost::asio::awaitable<void> follow_notices(Handle worker);
+  boost::asio::awaitable<void> follow_process(Handle worker);
+  void on_message(WorkerHandle& worker, Frame frame);
+  void on_refusal(WorkerHandle& worker);
+  void tell_if_ready(WorkerHandle& worker);
+
+  boost::asio::any_io_executor executor_;
+  Hearer& hearer_;
+  std::map<int, Handle> workers_;  ///< alive, by id
+  std::set<pid_t> killed_orphans_;
+};
+
+}  // namespace baton

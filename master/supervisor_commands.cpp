@@ -1,0 +1,222 @@
+// Master. The supervisor's side of the commands: reload, scale, stop, status.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <boost/json/array.hpp>
+#include <utility>
+
+#include "common/error.hpp"
+#include "common/log.hpp"
+#include "common/units.hpp"
+#include "master/supervisor.hpp"
+
+namespace baton {
+namespace {
+
+void answer(std::vector<Done>& waiting, const Outcome& outcome) {
+  for (Done& done : std::exchange(waiting, {})) done(outcome);
+}
+
+std::string workers(unsigned count) {
+  return fmt::format("{} worker{}", count, count == 1 ? "" : "s");
+}
+
+std::int64_t milliseconds(TimePoint::duration duration) {
+  return std::chrono::duration_cast<Milliseconds>(duration).count();
+}
+
+/// Settings that belong to the master itself, and that a reload can't change.
+std::string fixed_change(const Options& old, const Options& now) {
+  if (old.name != now.name) return "name";
+  if (old.control != now.control) return "control";
+  if (old.pid_file != now.pid_file) return "pid-file";
+  return {};
+}
+
+}  // namespace
+
+unsigned parse_amount(std::string_view amount, unsigned from) {
+  const bool is_relative = amount.starts_with('+') || amount.starts_with('-');
+  const auto number = static_cast<unsigned>(
+      parse_count(is_relative ? amount.substr(1) : amount, 0, most_workers, "a number of workers"));
+  if (!is_relative) return number;
+  if (amount.front() == '-') return from > number ? from - number : 0;
+  if (from + number > most_workers)
+    throw UsageError(fmt::format("\"{}\" would be {} workers (at most {})", amount, from + number, most_workers));
+  return from + number;
+}
+
+void Supervisor::scale(std::string_view amount, Done done) {
+  if (stopping_) return done({false, "baton is stopping"});
+  set_target(parse_amount(amount, crew_.target()), std::move(done));
+}
+
+void Supervisor::set_target(unsigned target, Done done) {
+  const std::string message = fmt::format("scaling from {} to {}", workers(crew_.target()), target);
+  log::info("{}", message);
+  answer(scale_done_, {false, fmt::format("another command has set the number of workers to {}", target)});
+  scaling_ = true;
+  scale_done_.push_back(std::move(done));
+  crew_.set_target(target);
+  tell("scale_began", message, {{"of", target}});
+  advance();
+}
+
+void Supervisor::end_scale(const Outcome& outcome) {
+  scaling_ = false;
+  log::write(outcome.ok ? log::Level::info : log::Level::error,
+             (outcome.ok ? "scaled: " : "scaling: ") + outcome.message);
+  tell("scale_done", outcome.message, {{"ok", outcome.ok}});
+  answer(scale_done_, outcome);
+}
+
+void Supervisor::reload(Done done) {
+  if (stopping_) return done({false, "baton is stopping"});
+  if (crew_.is_reloading()) {
+    next_reload_done_.push_back(std::move(done));
+    reload_again_ = true;
+    return log::info("another reload follows the one under way");
+  }
+  reload_done_.push_back(std::move(done));
+  begin_reload();
+}
+
+void Supervisor::begin_reload() {
+  try {
+    take_over(read_options_());
+  } catch (const std::runtime_error& error) {  // UsageError, StartError, std::system_error
+    const std::string message = fmt::format("reload refused: {}; the old configuration stays", error.what());
+    log::error("{}", message);
+    tell("reload_refused", message);
+    return answer(reload_done_, {false, message});
+  }
+  advance();
+}
+
+void Supervisor::take_over(Options options) {
+  for (const std::string& warning : options.warnings) log::warning("{}", warning);
+  const std::string fixed = fixed_change(generation_->options, options);
+  auto next = make_generation(std::move(options), generation_.get());
+  const Options& wanted = next->options;
+  if (!fixed.empty()) log::warning("{}: a change of this setting takes effect when baton is started again", fixed);
+  for (const auto& vault : next->listeners)
+    if (wanted.backlog != generation_->options.backlog && !vault->is_empty()) vault->listen(wanted.backlog);
+  log::start(wanted.worker.log, {"master"});
+  // Otherwise the number stays as it was scaled meanwhile.
+  if (wanted.workers != generation_->options.workers) crew_.set_target(wanted.workers);
+  crew_.set_surge(wanted.surge);
+  crew_.begin_reload(next->number, std::chrono::steady_clock::now());
+  old_generation_ = std::exchange(generation_, std::move(next));
+  ++reloads_;
+  progress_ = 0;
+  const std::string message = fmt::format("reload {}: begins, {}", reloads_, workers(crew_.target()));
+  log::info("{}", message);
+  tell("reload_began", message, {{"reload", reloads_}, {"of", crew_.target()}});
+}
+
+void Supervisor::roll_back(const std::string& why) {
+  const Generations failed = std::exchange(generation_, std::exchange(old_generation_, nullptr));
+  const Options& options = generation_->options;
+  log::start(options.worker.log, {"master"});
+  crew_.set_surge(options.surge);
+  if (options.workers != failed->options.workers) crew_.set_target(options.workers);
+  end_reload({false, fmt::format("reload {}: failed: {}; the old workers go on", reloads_, why)});
+}
+
+void Supervisor::end_reload(const Outcome& outcome) {
+  log::write(outcome.ok ? log::Level::info : log::Level::error, outcome.message);
+  tell(outcome.ok ? "reload_done" : "reload_failed", outcome.message, {{"reload", reloads_}, {"ok", outcome.ok}});
+  answer(reload_done_, outcome);
+}
+
+/// Ends what has come to its end.
+void Supervisor::settle() {
+  const bool was_reloading = crew_.is_reloading();
+  if (crew_.is_settled()) {
+    if (was_reloading) {
+      old_generation_.reset();
+      end_reload({true, fmt::format("reload {}: done, {} replaced", reloads_, workers(crew_.target()))});
+    }
+    if (scaling_)
+      end_scale({true, fmt::format("{} {} ready", workers(crew_.target()), crew_.target() == 1 ? "is" : "are")});
+  }
+  if (crew_.is_reloading() || !std::exchange(reload_again_, false)) return;
+  reload_done_ = std::exchange(next_reload_done_, {});
+  begin_reload();
+}
+
+void Supervisor::tell_progress() {
+  const unsigned done = crew_.ready();
+  const boost::json::object fields{{"done", done}, {"of", crew_.target()}};
+  const std::string message = fmt::format("{} of {} ready", done, workers(crew_.target()));
+  if (crew_.is_reloading()) tell("reload_progress", message, fields);
+  if (scaling_) tell("scale_progress", message, fields);
+}
+
+void Supervisor::stop(Done done) {
+  stop_done_.push_back(std::move(done));
+  if (std::exchange(stopping_, true)) return;
+  log::info("stopping: workers finish what they are answering");
+  tell("stopping", "workers finish what they are answering");
+  const Outcome outcome{false, "baton is stopping"};
+  answer(scale_done_, outcome);
+  answer(reload_done_, outcome);
+  answer(next_reload_done_, outcome);
+  for (const Generations& each : {generation_, old_generation_})
+    if (each)
+      for (const auto& vault : each->listeners) vault->empty();
+  crew_.set_target(0);
+  advance();
+}
+
+boost::json::object Supervisor::status() const {
+  const auto state = [this] {
+    if (stopping_) return "stopping";
+    if (crew_.breaker_is_open()) return "failing";
+    if (crew_.is_reloading()) return "reloading";
+    return scaling_ ? "scaling" : "serving";
+  };
+  boost::json::array listeners;
+  for (const auto& vault : generation_->listeners)
+    listeners.push_back(boost::json::object{{"name", vault->name()}, {"address", vault->address()}});
+  std::multimap<unsigned, boost::json::object> by_post;
+  for (const auto& [id, member] : crew_.members()) by_post.emplace(member.post, describe(id, member));
+  const TimePoint now = std::chrono::steady_clock::now();
+  for (const Crew::Vacancy& each : crew_.vacancies())
+    by_post.emplace(each.post, boost::json::object{
+                                   {"worker", each.post},
+                                   {"pid", nullptr},
+                                   {"state", "backing_off"},
+                                   {"retry_in_ms", std::max<std::int64_t>(milliseconds(each.until - now), 0)},
+                                   {"failures", each.failures},
+                                   {"note", last_loss_},
+                               });
+  boost::json::array list;
+  for (auto& [post, each] : by_post) list.push_back(std::move(each));
+  return {{"name", name_},
+          {"version", BATON_VERSION},
+          {"pid", ::getpid()},
+          {"started", started_},
+          {"state", state()},
+          {"target", crew_.target()},
+          {"ready", crew_.ready()},
+          {"generation", generation_->number},
+          {"reloads", reloads_},
+          {"restarts", restarts_},
+          {"control", control_},
+          {"listeners", std::move(listeners)},
+          {"workers", std::move(list)}};
+}
+
+boost::json::object Supervisor::describe(int id, const Member& member) const {
+  const WorkerHandle& worker = staff_.at(id);
+  return {{"worker", member.post},
+          {"pid", worker.child.pid()},
+          {"state", std::string(baton::name(member.life.state()))},
+          {"generation", member.generation},
+          {"age_ms", milliseconds(std::chrono::steady_clock::now() - worker.started)},
+          {"rss", worker.child.resident_memory()},
+          {"note", worker.status}};
+}
+
+}  // namespace baton

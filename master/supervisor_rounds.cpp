@@ -1,0 +1,144 @@
+// Master. The supervisor's rounds: what nobody tells, and only looking shows. Workers that hang, workers that are worn
+// out, listeners that somebody has tampered with.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "common/log.hpp"
+#include "master/supervisor.hpp"
+
+namespace baton {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+Milliseconds interval(const Options& options) {
+  constexpr Milliseconds longest = 1s;
+  constexpr Milliseconds shortest = 20ms;
+  if (options.hang_timeout.count() == 0) return longest;
+  return std::clamp(options.hang_timeout / 4, shortest, longest);
+}
+
+}  // namespace
+
+asio::awaitable<void> Supervisor::keep_house() {
+  while (!stopping_ || !crew_.members().empty()) {
+    housekeeping_.expires_after(interval(generation_->options));
+    boost::system::error_code cancelled;
+    co_await housekeeping_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    if (cancelled) break;
+    const TimePoint at = std::chrono::steady_clock::now();
+    find_hung(at);
+    find_worn_out(at);
+    if (!stopping_) inspect_listeners();
+    advance();
+  }
+}
+
+void Supervisor::find_hung(TimePoint at) {
+  std::vector<int> silent;
+  for (const auto& [id, worker] : staff_.all()) {
+    const Milliseconds patience = worker->generation->options.hang_timeout;
+    const State state = crew_.members().at(id).life.state();
+    const bool is_watched = patience.count() > 0 && (state == State::ready || state == State::draining);
+    if (is_watched && worker->last_sign + patience < at) silent.push_back(id);
+  }
+  for (const int id : silent) on_hung(staff_.at(id));
+}
+
+void Supervisor::on_hung(WorkerHandle& worker) {
+  const Crew::Failed failed = crew_.fail(worker.id, Event::hung, std::chrono::steady_clock::now());
+  if (failed.action == Action::none) return;
+  staff_.carry_out(worker.id, failed.action);
+  const std::string what =
+      fmt::format("{} has not been heard of for {} ms", worker.name(), worker.generation->options.hang_timeout.count());
+  log::warning("{} and is killed", what);
+  tell("worker_hung", worker, what);
+  if (failed.loss) {
+    ++restarts_;
+    after_loss(*failed.loss, what);
+  }
+}
+
+void Supervisor::find_worn_out(TimePoint at) {
+  for (const auto& [id, worker] : staff_.all()) {
+    const Options& options = worker->generation->options;
+    if (worker->retires_at && *worker->retires_at <= at)
+      condemn(*worker, fmt::format("has lived for {} s",
+                                   std::chrono::duration_cast<std::chrono::seconds>(at - worker->started).count()));
+    if (options.max_memory == 0) continue;
+    if (const std::uint64_t held = worker->child.resident_memory(); held >= options.max_memory)
+      condemn(*worker, fmt::format("holds {} MiB of memory", held >> 20));
+  }
+}
+
+void Supervisor::on_wants_to_retire(WorkerHandle& worker, std::string_view why) {
+  condemn(worker, why.empty() ? "asks for it" : why);
+  advance();
+}
+
+/// A successor is started, and takes over before it goes.
+void Supervisor::condemn(WorkerHandle& worker, std::string_view why) {
+  const Member& member = crew_.members().at(worker.id);
+  if (member.is_condemned || !is_staying(member.life.state()) || stopping_) return;
+  crew_.condemn(worker.id);
+  const std::string message = fmt::format("{} {} and is replaced", worker.name(), why);
+  log::info("{}", message);
+  tell("worker_recycled", worker, message);
+}
+
+void Supervisor::inspect_listeners() {
+  for (const auto& vault : generation_->listeners) {
+    try {
+      const Vault::Finding finding = vault->inspect();
+      if (finding.damage != Vault::Damage::none) mend(*vault, finding);
+    } catch (const std::runtime_error& error) {  // StartError, std::system_error
+      log::error("the listener {} can't be mended: {}; it is tried again", vault->address(), error.what());
+    }
+  }
+  newcomers_.clear();
+}
+
+void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
+  const bool was_shut_down = finding.damage == Vault::Damage::shut_down;
+  const bool listens = vault.listen(generation_->options.backlog);
+  // Programs call listen(2) once more on what they are given, each with a number of its own: Node with 511. That is no
+  // fault, and mended in silence.
+  constexpr int least_customary = 5;
+  const bool is_customary = !was_shut_down && finding.backlog >= least_customary && !newcomers_.empty();
+  if (is_customary) return log::debug("the listener {} has its backlog back", vault.address());
+
+  WorkerHandle* culprit = find_culprit(finding);
+  const std::string message =
+      fmt::format("the listener {} {} by {}; {}", vault.address(),
+                  was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
+                  culprit == nullptr ? "one of its workers" : culprit->name(),
+                  was_shut_down ? "listening again" : "it has it back");
+  log::warning("{}", message);
+  tell("listener_repaired", message);
+  if (culprit != nullptr) condemn(*culprit, "has tampered with a listener");
+  if (listens) return;
+  // A Unix socket that was shut down stays so. Everybody needs the new one.
+  vault.empty();
+  vault.reserve();
+  vault.listen(generation_->options.backlog);
+  for (const auto& [id, worker] : staff_.all()) condemn(*worker, "holds a listener that was shut down");
+}
+
+/// Whom the kernel names; else whoever alone can have done it since the last look. Null where that leaves several.
+WorkerHandle* Supervisor::find_culprit(const Vault::Finding& finding) {
+  const pid_t group = finding.culprit == 0 ? 0 : ::getpgid(finding.culprit);
+  for (const auto& [id, worker] : staff_.all())
+    if (group != 0 && worker->child.pid() == group) return worker.get();
+  if (staff_.all().size() == 1) return staff_.all().begin()->second.get();
+  const bool is_alone = newcomers_.size() == 1 && staff_.all().contains(newcomers_.front());
+  return is_alone ? &staff_.at(newcomers_.front()) : nullptr;
+}
+
+}  // namespace baton

@@ -1,0 +1,64 @@
+// Master. One listener, kept without being held: it is parked in a Unix socket's queue, where the kernel keeps it
+// listening though no descriptor of this process refers to it. A copy can be taken out at any time.
+// Owns the parked socket, and a Unix listener's file.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/fd.hpp"
+#include "master/address.hpp"
+#include "master/listener.hpp"
+
+namespace baton {
+
+class Vault {
+ public:
+  /// Binds, listens and parks. Throws StartError.
+  Vault(NamedAddress wanted, int backlog);
+
+  [[nodiscard]] const std::string& name() const { return wanted_.name; }
+  /// As bound: with the port that the kernel chose for 0.
+  [[nodiscard]] const std::string& address() const { return address_; }
+  /// As asked for.
+  [[nodiscard]] const NamedAddress& wanted() const { return wanted_; }
+  [[nodiscard]] bool is_empty() const { return !parked_.is_open(); }
+
+  /// A descriptor for the parked socket, the caller's, CLOEXEC. The vault must not be empty.
+  /// Throws std::system_error (EMFILE).
+  [[nodiscard]] Fd copy() const;
+
+  /// Gives the socket up. Once no worker holds it either, clients are refused.
+  void empty();
+  /// Binds the same address again, without listening: clients are still refused, but a worker can be handed the socket.
+  /// Throws StartError.
+  void reserve();
+  /// (Re)asserts that it listens, with this backlog. False where that is beyond repair: a Unix socket that was shut
+  /// down. Throws std::system_error.
+  bool listen(int backlog);
+
+  /// What some holder of the listener has done to it.
+  enum class Damage : std::uint8_t { none, shut_down, backlog_changed };
+  struct Finding {
+    Damage damage = Damage::none;
+    int backlog = 0;    ///< as it is now
+    pid_t culprit = 0;  ///< who did it, where the kernel tells
+  };
+  /// Throws std::system_error.
+  [[nodiscard]] Finding inspect() const;
+
+  /// Removes a Unix listener's file: nobody finds the listener any more, though it goes on.
+  void unlink() { file_.reset(); }
+
+ private:
+  void park(Fd socket);
+
+  NamedAddress wanted_;
+  std::string address_;
+  std::optional<SocketFile> file_;
+  Fd parked_;                   ///< the Unix socket in whose queue the listener waits
+  bool is_listening_ = false;   ///< false between reserve() and listen()
+  std::optional<int> backlog_;  ///< as the kernel took it
+};
+
+}  // namespace baton
