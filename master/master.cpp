@@ -36,13 +36,15 @@ class Master {
   asio::awaitable<void> follow_signals();
   void on_signal(int signal);
   void announce() const;
+  void end();
 
   std::vector<std::string> arguments_;  ///< read again by every reload
   asio::io_context context_{1};
   asio::signal_set signals_{context_};
   std::optional<PidFile> pid_file_;
   Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); },
-                         [this] { signals_.cancel(); }};
+                         [this] { end(); }};
+  bool ended_ = false;
 };
 
 void Master::run(Options options) {
@@ -66,10 +68,15 @@ void Master::announce() const {
 
 asio::awaitable<void> Master::follow_signals() {
   boost::system::error_code cancelled;
-  while (!cancelled) {
+  while (!ended_) {
     const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     if (!cancelled) on_signal(signal);
   }
+}
+
+void Master::end() {
+  ended_ = true;  // a signal may be on its way to follow_signals(), where there is nothing to cancel then
+  signals_.cancel();
 }
 
 void Master::on_signal(int signal) {
