@@ -59,27 +59,33 @@ int try_bind(Fd& socket, const tcp::endpoint& endpoint) {
   return ::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == -1 ? errno : 0;
 }
 
-std::string bound_address(const Fd& socket) {
+TcpAddress bound_address(const Fd& socket) {
   tcp::endpoint endpoint;
   auto size = static_cast<socklen_t>(endpoint.capacity());
   check(::getsockname(socket.get(), endpoint.data(), &size), "getsockname");
   endpoint.resize(size);
-  return to_string(TcpAddress{endpoint.address(), endpoint.port()});
+  return TcpAddress{endpoint.address(), endpoint.port()};
+}
+
+int try_bind(Fd& socket, const TcpAddress& address) {
+  if (address.host) return try_bind(socket, tcp::endpoint{*address.host, address.port});
+  const int error = try_bind(socket, tcp::endpoint{tcp::v6(), address.port});
+  const bool has_no_ipv6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+  return has_no_ipv6 ? try_bind(socket, tcp::endpoint{tcp::v4(), address.port}) : error;
 }
 
 Listener bind_tcp(const TcpAddress& address) {
   Fd socket;
-  int error = 0;
-  if (address.host) {
-    error = try_bind(socket, {*address.host, address.port});
-  } else {
-    error = try_bind(socket, {tcp::v6(), address.port});
-    const bool has_no_ipv6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
-    if (has_no_ipv6) error = try_bind(socket, {tcp::v4(), address.port});
+  if (const int error = try_bind(socket, address)) fail(address, error);
+  TcpAddress bound = bound_address(socket);
+  if (address.port == 0) {
+    // A port that the kernel chose is given up when somebody shuts the listener down, and listening again would choose
+    // another. One that was asked for by number stays.
+    Fd chosen;
+    if (const int error = try_bind(chosen, TcpAddress{address.host, bound.port})) fail(bound, error);
+    socket = std::move(chosen);
   }
-  if (error != 0) fail(address, error);
-  std::string bound = bound_address(socket);
-  return {std::move(socket), std::move(bound), std::nullopt, Fd{}};
+  return {std::move(socket), to_string(bound), std::nullopt, Fd{}};
 }
 
 struct UnixEndpoint {

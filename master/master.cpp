@@ -42,8 +42,7 @@ class Master {
   asio::io_context context_{1};
   asio::signal_set signals_{context_};
   std::optional<PidFile> pid_file_;
-  Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); },
-                         [this] { end(); }};
+  Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); }, [this] { end(); }};
   bool ended_ = false;
 };
 

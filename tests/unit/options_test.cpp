@@ -69,7 +69,7 @@ TEST_CASE("a fixed address given twice") {
 }
 
 TEST_CASE("wrong values, each by its place") {
-  CHECK(refused({"-w", "0"}) == "--workers: \"0\" is not a number of workers (1 to 4096), or auto: one per CPU");
+  CHECK(refused({"-w", "-1"}) == "--workers: \"-1\" is not a number of workers (0 to 4096), or auto: one per CPU");
   CHECK(refused({"-w", "4097"}).starts_with("--workers: "));
   CHECK(refused({"-w", "many"}).starts_with("--workers: "));
   CHECK(refused({"-p", "65536"}) == "--port: \"65536\" is not a port (0 to 65535)");

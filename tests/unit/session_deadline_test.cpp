@@ -20,6 +20,15 @@ void check_closed_silently(const Bench& bench, const Client& client) {
   CHECK(bench.sessions.size() == 0);
 }
 
+/// Ended by half: what the client still sends is thrown away, until it ends, too.
+void check_ended_silently(Bench& bench, const Client& client) {
+  const Heard heard = client.hear();
+  CHECK(heard.text.empty());
+  CHECK(heard.ended);
+  client.end_sending();
+  bench.run();
+}
+
 void check_timed_out(const Client& client) {
   const Heard heard = client.hear();
   CHECK(heard.text.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
@@ -190,8 +199,27 @@ TEST_CASE("a drain gives connections at rest a moment and then closes them silen
   bench.advance(499ms);
   CHECK(bench.sessions.size() == 2);
   bench.advance(1ms);
-  check_closed_silently(bench, fresh);
-  check_closed_silently(bench, resting);
+  check_ended_silently(bench, fresh);
+  check_ended_silently(bench, resting);
+  CHECK(bench.sessions.size() == 0);
+}
+
+TEST_CASE("a request that comes just after the last moment meets the end of the stream, and no reset") {
+  const NoLeak no_leak;
+  Bench bench;
+  const Client late = bench.connect();
+  CHECK_FALSE(bench.exchange(late, get_request()).text.empty());
+  bench.sessions.drain();
+  bench.advance(500ms);
+  late.say(get_request());
+  bench.run();
+  const Heard heard = late.hear();
+  CHECK(heard.text.empty());
+  CHECK(heard.ended);
+  CHECK(heard.error == 0);
+  late.end_sending();
+  bench.run();
+  CHECK(bench.sessions.size() == 0);
 }
 
 TEST_CASE("a request on the wire when the drain begins is answered, and told of the close") {
@@ -250,7 +278,8 @@ TEST_CASE("answers that are blocked when the drain begins are delivered, and the
   CHECK(answers == repeated(pid_answer(), 200));
   CHECK(bench.sessions.size() == 1);
   bench.advance(500ms);
-  check_closed_silently(bench, client);
+  check_ended_silently(bench, client);
+  CHECK(bench.sessions.size() == 0);
 }
 
 TEST_CASE("a connection adopted during a drain is served once") {

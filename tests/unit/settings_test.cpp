@@ -205,6 +205,7 @@ TEST_CASE("a file with comments, blank lines and nothing") {
 TEST_CASE("variables of ours that nothing reads are found, and no others") {
   const Variable known("BATON_NUMBER", "1");
   const Variable number("BATON_WORKER", "1");  // the master's, for its workers
+  const Variable start("BATON_START", "17");
   const Variable other("XBATON_NUMBR", "1");
   const Variable unknown("BATON_NUMBR", "1");
   CHECK(Program().parse({}).settings.unknown_variables() == Words{"BATON_NUMBR"});
@@ -220,6 +221,8 @@ TEST_CASE("a worker's settings pass through its arguments unchanged") {
     given.body_timeout = std::chrono::milliseconds(1500);
     given.idle_timeout = std::chrono::hours(1);
     given.max_connections = 1;
+    given.max_requests = 50;
+    given.heartbeat = std::chrono::milliseconds(2500);
     given.log = {log::Level::debug, log::Format::json};
   }
   // Whatever else is set: the master has decided.
@@ -228,6 +231,7 @@ TEST_CASE("a worker's settings pass through its arguments unchanged") {
   WorkerSettings taken;
   taken.max_header = 7;
   add_worker_settings(settings, taken);
+  add_inner_worker_settings(settings, taken);
   settings.parse(to_arguments(given));
   CHECK(taken.max_header == given.max_header);
   CHECK(taken.max_body == given.max_body);
@@ -235,6 +239,8 @@ TEST_CASE("a worker's settings pass through its arguments unchanged") {
   CHECK(taken.body_timeout == given.body_timeout);
   CHECK(taken.idle_timeout == given.idle_timeout);
   CHECK(taken.max_connections == given.max_connections);
+  CHECK(taken.max_requests == given.max_requests);
+  CHECK(taken.heartbeat == given.heartbeat);
   CHECK(taken.log.level == given.log.level);
   CHECK(taken.log.format == given.log.format);
 }

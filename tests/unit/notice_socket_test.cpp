@@ -1,0 +1,80 @@
+// Unit tests of the socket that takes sd_notify(3) messages.
+#include "master/notice_socket.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/descriptors.hpp"
+
+namespace baton::test {
+namespace {
+
+/// As a worker sends it; with a descriptor, where one is given.
+void notify(const NoticeSocket& to, std::string text, int descriptor = -1) {
+  const Fd sender{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, to.address().data() + 1, to.address().size() - 1);
+  iovec vector{text.data(), text.size()};
+  msghdr message{};
+  message.msg_name = &address;
+  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + to.address().size());
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  if (descriptor != -1) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(part), &descriptor, sizeof descriptor);
+  }
+  CHECK(::sendmsg(sender.get(), &message, 0) == static_cast<ssize_t>(text.size()));
+}
+
+}  // namespace
+
+TEST_CASE("what a worker notifies of is read, line by line, and put together over datagrams") {
+  const NoLeak no_leak;
+  NoticeSocket socket;
+  CHECK(socket.address().starts_with("@"));
+  CHECK_FALSE(socket.receive(::getpid()).ready);
+  notify(socket, "STATUS=warming up");
+  notify(socket, "MAINPID=1\nREADY=1\nWATCHDOG=1\n");
+  const Notice notice = socket.receive(::getpid());
+  CHECK(notice.ready);
+  CHECK(notice.alive);
+  CHECK_FALSE(notice.hung);
+  CHECK(notice.status == "warming up");
+  notify(socket, "WATCHDOG=trigger");
+  CHECK(socket.receive(::getpid()).hung);
+}
+
+TEST_CASE("what is no notice means nothing") {
+  Notice notice;
+  for (const char* each : {"", "\n", "READY=0", "READY=11", "ready=1", "=", "READY", "READY=1 ", "WATCHDOG=2"})
+    read_notice(each, notice);
+  CHECK_FALSE(notice.ready);
+  CHECK_FALSE(notice.alive);
+  CHECK_FALSE(notice.hung);
+  CHECK_FALSE(notice.status);
+}
+
+TEST_CASE("a datagram that is too long is not read in part, and descriptors that come along are closed") {
+  const NoLeak no_leak;
+  NoticeSocket socket;
+  notify(socket, "READY=1\n" + std::string(10'000, 'x'));
+  CHECK_FALSE(socket.receive(::getpid()).ready);
+  notify(socket, "READY=1", STDERR_FILENO);
+  CHECK(socket.receive(::getpid()).ready);
+}
+
+}  // namespace baton::test
