@@ -30,7 +30,8 @@ std::shared_ptr<Vault> take(std::vector<std::shared_ptr<Vault>>& left, const Nam
 
 }  // namespace
 
-std::shared_ptr<const Generation> make_generation(Options options, const Generation* predecessor) {
+std::shared_ptr<const Generation> make_generation(Options options, const Generation* predecessor,
+                                                  ListenerAlarm& alarm) {
   auto made = std::make_shared<Generation>();
   made->number = predecessor == nullptr ? 1 : predecessor->number + 1;
   made->command = worker_command(options);
@@ -38,7 +39,7 @@ std::shared_ptr<const Generation> make_generation(Options options, const Generat
   if (predecessor != nullptr) left = predecessor->listeners;
   for (const NamedAddress& wanted : options.listen) {
     std::shared_ptr<Vault> kept = take(left, wanted);
-    made->listeners.push_back(kept ? std::move(kept) : std::make_shared<Vault>(wanted, options.backlog));
+    made->listeners.push_back(kept ? std::move(kept) : std::make_shared<Vault>(wanted, options.backlog, alarm));
   }
   made->options = std::move(options);
   return made;

@@ -19,6 +19,6 @@ struct Generation {
 };
 
 /// Binds what `predecessor` (or nobody) does not have yet. Throws StartError, and nothing is changed then.
-std::shared_ptr<const Generation> make_generation(Options options, const Generation* predecessor);
+std::shared_ptr<const Generation> make_generation(Options options, const Generation* predecessor, ListenerAlarm& alarm);
 
 }  // namespace baton

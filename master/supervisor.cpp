@@ -44,7 +44,7 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
 
 void Supervisor::start(Options options) {
   started_ = log::timestamp_now();
-  generation_ = make_generation(std::move(options), nullptr);
+  generation_ = make_generation(std::move(options), nullptr, alarm_);
   crew_.set_target(generation_->options.workers);
   crew_.set_surge(generation_->options.surge);
   starting_ = true;
@@ -57,6 +57,7 @@ void Supervisor::start(Options options) {
   starting_ = false;
   start_task(executor_, follow_timer());
   start_task(executor_, keep_house());
+  start_task(executor_, follow_alarm());
 }
 
 /// To be called after whatever has changed.
@@ -67,6 +68,7 @@ void Supervisor::advance() {
   if (stopping_ && crew_.members().empty()) {
     timer_.cancel();
     housekeeping_.cancel();
+    alarm_watch_.cancel();
     for (Done& done : std::exchange(stop_done_, {})) done({true, "stopped"});
     return on_all_ended_();
   }

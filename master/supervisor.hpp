@@ -80,6 +80,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
 
   // supervisor_rounds.cpp: what only looking tells
   boost::asio::awaitable<void> keep_house();
+  boost::asio::awaitable<void> follow_alarm();
   void find_hung(TimePoint now);
   void find_worn_out(TimePoint now);
   void condemn(WorkerHandle& worker, std::string_view why);
@@ -97,6 +98,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   Events events_;
   Crew crew_;
   Staff staff_{executor_, *this};
+  ListenerAlarm alarm_;
+  Watch alarm_watch_{executor_, alarm_.fd()};  // after the alarm: destroyed before it closes
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer housekeeping_;
 

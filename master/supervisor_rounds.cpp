@@ -93,6 +93,16 @@ void Supervisor::condemn(WorkerHandle& worker, std::string_view why) {
   tell("worker_recycled", worker, message);
 }
 
+asio::awaitable<void> Supervisor::follow_alarm() {
+  while (!stopping_) {
+    const bool rung = co_await alarm_watch_.readable();
+    if (!rung || stopping_) break;
+    alarm_.silence();
+    inspect_listeners();
+    advance();
+  }
+}
+
 void Supervisor::inspect_listeners() {
   for (const auto& vault : generation_->listeners) {
     try {

@@ -41,11 +41,12 @@ ListenAddress as_bound(const NamedAddress& wanted, const std::string& address) {
 
 }  // namespace
 
-Vault::Vault(NamedAddress wanted, int backlog) : wanted_(std::move(wanted)) {
+Vault::Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm) : wanted_(std::move(wanted)), alarm_(alarm) {
   Listener listener = listen_on(wanted_.address, backlog);
   address_ = std::move(listener.address);
   file_ = std::move(listener.file);
   is_listening_ = true;
+  alarm_.watch(listener.socket);
   backlog_ = listener_health(listener.socket).backlog;
   park(std::move(listener.socket));
 }
@@ -91,7 +92,8 @@ bool Vault::listen(int backlog) {
   const Fd listener = copy();
   check(::listen(listener.get(), backlog), "listen");
   const ListenerHealth health = listener_health(listener);
-  is_listening_ = health.listens;
+  // Watched from its first listening on: before, a TCP socket looks as if it were shut down.
+  if (!std::exchange(is_listening_, health.listens) && health.listens) alarm_.watch(listener);
   backlog_ = health.backlog;
   return health.listens;
 }

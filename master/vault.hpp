@@ -9,13 +9,15 @@
 #include "common/fd.hpp"
 #include "master/address.hpp"
 #include "master/listener.hpp"
+#include "master/listener_alarm.hpp"
 
 namespace baton {
 
 class Vault {
  public:
-  /// Binds, listens and parks. Throws StartError.
-  Vault(NamedAddress wanted, int backlog);
+  /// Binds, listens and parks. `alarm`, which outlives it, rings when somebody shuts the listener down.
+  /// Throws StartError.
+  Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm);
 
   [[nodiscard]] const std::string& name() const { return wanted_.name; }
   /// As bound: with the port that the kernel chose for 0.
@@ -54,6 +56,7 @@ class Vault {
   void park(Fd socket);
 
   NamedAddress wanted_;
+  ListenerAlarm& alarm_;
   std::string address_;
   std::optional<SocketFile> file_;
   Fd parked_;                   ///< the Unix socket in whose queue the listener waits

@@ -21,9 +21,11 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
   ~Watch() { static_cast<void>(descriptor_.release()); }
 
-  /// False when the watch was destroyed meanwhile: then nothing of its owner may be touched.
+  /// False when the watch was cancelled, or destroyed meanwhile: then nothing of its owner may be touched.
   boost::asio::awaitable<bool> readable() { return wait(boost::asio::posix::stream_descriptor::wait_read); }
   boost::asio::awaitable<bool> writable() { return wait(boost::asio::posix::stream_descriptor::wait_write); }
+  /// Ends the waits that are under way: they return false.
+  void cancel() { descriptor_.cancel(); }
 
  private:
   boost::asio::awaitable<bool> wait(boost::asio::posix::stream_descriptor::wait_type type) {

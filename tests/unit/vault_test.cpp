@@ -1,6 +1,7 @@
 // Unit tests of the vault: a listener that this process keeps, though none of its descriptors is it.
 #include "master/vault.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,7 +46,8 @@ TEST_CASE(
     "a parked listener goes on listening, though no descriptor here is it, and can be taken out again and again") {
   const NoLeak no_leak;
   const std::string where = GENERATE("127.0.0.1:0", "[::1]:0", "unix:@baton-vault-test");
-  const Vault vault(address(where), 16);
+  ListenerAlarm alarm;
+  const Vault vault(address(where), 16, alarm);
   CHECK_FALSE(holds_a_listener());
   CHECK_FALSE(vault.is_empty());
   for (int round = 0; round < 3; ++round) {
@@ -60,7 +62,8 @@ TEST_CASE(
 TEST_CASE("emptied, clients are refused; reserved, still; listening again, they wait") {
   const NoLeak no_leak;
   const std::string where = GENERATE("127.0.0.1:0", "unix:@baton-vault-test");
-  Vault vault(address(where), 16);
+  ListenerAlarm alarm;
+  Vault vault(address(where), 16, alarm);
   const std::string bound = vault.address();
   vault.empty();
   CHECK(vault.is_empty());
@@ -74,14 +77,16 @@ TEST_CASE("emptied, clients are refused; reserved, still; listening again, they 
 }
 
 TEST_CASE("a port that was taken meanwhile can't be reserved, and that is said") {
-  Vault vault(address("127.0.0.1:0"), 16);
+  ListenerAlarm alarm;
+  Vault vault(address("127.0.0.1:0"), 16, alarm);
   vault.empty();
   const Listener other = listen_on(parse_address(vault.address(), 0), 16);
   CHECK(message_of<StartError>([&] { vault.reserve(); }).find("address already in use") != std::string::npos);
 }
 
 TEST_CASE("a listener that another holder shut down is noticed, and mended where it is TCP") {
-  Vault tcp(address("127.0.0.1:0"), 16);
+  ListenerAlarm alarm;
+  Vault tcp(address("127.0.0.1:0"), 16, alarm);
   CHECK(tcp.inspect().damage == Vault::Damage::none);
   ::shutdown(tcp.copy().get(), SHUT_RDWR);
   CHECK(tcp.inspect().damage == Vault::Damage::shut_down);
@@ -89,7 +94,7 @@ TEST_CASE("a listener that another holder shut down is noticed, and mended where
   CHECK(tcp.inspect().damage == Vault::Damage::none);
   CHECK(connect_error(tcp.address()) == 0);
 
-  Vault local(address("unix:@baton-vault-test"), 16);
+  Vault local(address("unix:@baton-vault-test"), 16, alarm);
   ::shutdown(local.copy().get(), SHUT_RDWR);
   CHECK(local.inspect().damage == Vault::Damage::shut_down);
   CHECK_FALSE(local.listen(16));
@@ -97,7 +102,8 @@ TEST_CASE("a listener that another holder shut down is noticed, and mended where
 
 TEST_CASE("a backlog that another holder changed is noticed, with its size, and given back") {
   const std::string where = GENERATE("127.0.0.1:0", "unix:@baton-vault-test");
-  Vault vault(address(where), 16);
+  ListenerAlarm alarm;
+  Vault vault(address(where), 16, alarm);
   CHECK(vault.inspect().damage == Vault::Damage::none);
   ::listen(vault.copy().get(), 3);
   const Vault::Finding finding = vault.inspect();
@@ -108,7 +114,8 @@ TEST_CASE("a backlog that another holder changed is noticed, with its size, and 
 }
 
 TEST_CASE("of a Unix listener the kernel names who listened last") {
-  Vault vault(address("unix:@baton-vault-test"), 16);
+  ListenerAlarm alarm;
+  Vault vault(address("unix:@baton-vault-test"), 16, alarm);
   const pid_t child = ::fork();
   if (child == 0) {
     ::listen(vault.copy().get(), 3);
@@ -121,7 +128,8 @@ TEST_CASE("of a Unix listener the kernel names who listened last") {
 TEST_CASE("a Unix socket's file lives as long as its listener") {
   const std::filesystem::path path = std::filesystem::temp_directory_path() / "baton-vault-test.sock";
   {
-    Vault vault(address("unix:" + path.string() + "?mode=0600"), 16);
+    ListenerAlarm alarm;
+    Vault vault(address("unix:" + path.string() + "?mode=0600"), 16, alarm);
     CHECK(std::filesystem::is_socket(path));
     vault.empty();
     CHECK_FALSE(std::filesystem::exists(path));
@@ -132,6 +140,41 @@ TEST_CASE("a Unix socket's file lives as long as its listener") {
     CHECK_FALSE(std::filesystem::exists(path));
   }
   CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("the alarm rings when a parked listener is shut down, each time, and not for clients") {
+  const NoLeak no_leak;
+  ListenerAlarm alarm;
+  const auto rings = [&] {
+    pollfd state{alarm.fd().get(), POLLIN, 0};
+    const bool rung = ::poll(&state, 1, 0) == 1;
+    alarm.silence();
+    return rung;
+  };
+  Vault tcp(address("127.0.0.1:0"), 16, alarm);
+  Vault local(address("unix:@baton-vault-test"), 16, alarm);
+  {
+    const Connection to_tcp(tcp.address());
+    const Connection to_local(local.address());
+    CHECK_FALSE(rings());
+    const Fd accepted{::accept4(tcp.copy().get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    CHECK_FALSE(rings());
+  }
+  for (int round = 0; round < 2; ++round) {
+    ::shutdown(tcp.copy().get(), SHUT_RDWR);
+    CHECK(rings());
+    CHECK_FALSE(rings());
+    CHECK(tcp.listen(16));
+    CHECK_FALSE(rings());
+  }
+  ::shutdown(local.copy().get(), SHUT_RDWR);
+  CHECK(rings());
+  tcp.empty();
+  tcp.reserve();
+  CHECK(tcp.listen(16));
+  CHECK_FALSE(rings());
+  ::shutdown(tcp.copy().get(), SHUT_RDWR);
+  CHECK(rings());
 }
 
 TEST_CASE("a listener's name is what stands before its address") {
