@@ -86,7 +86,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void condemn(WorkerHandle& worker, std::string_view why);
   void inspect_listeners();
   void mend(Vault& vault, const Vault::Finding& finding);
-  [[nodiscard]] WorkerHandle* find_culprit(const Vault::Finding& finding);
+  [[nodiscard]] const WorkerHandle* find_culprit(const Vault::Finding& finding) const;
 
   void tell(std::string_view event, std::string message, boost::json::object fields = {});
   void tell(std::string_view event, const WorkerHandle& worker, std::string message);

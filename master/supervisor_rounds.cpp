@@ -124,15 +124,16 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
   const bool is_customary = !was_shut_down && finding.backlog >= least_customary && !newcomers_.empty();
   if (is_customary) return log::debug("the listener {} has its backlog back", vault.address());
 
-  WorkerHandle* culprit = find_culprit(finding);
-  const std::string message =
-      fmt::format("the listener {} {} by {}; {}", vault.address(),
-                  was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
-                  culprit == nullptr ? "one of its workers" : culprit->name(),
-                  was_shut_down ? "listening again" : "it has it back");
+  const WorkerHandle* culprit = find_culprit(finding);
+  const std::string message = fmt::format(
+      "the listener {} {} by {}; {}", vault.address(),
+      was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
+      culprit == nullptr ? "a worker that the kernel does not name, so all are replaced" : culprit->name(),
+      was_shut_down ? "listening again" : "it has it back");
   log::warning("{}", message);
   tell("listener_repaired", message);
-  if (culprit != nullptr) condemn(*culprit, "has tampered with a listener");
+  for (const auto& [id, worker] : staff_.all())
+    if (culprit == nullptr || worker.get() == culprit) condemn(*worker, "may have tampered with a listener");
   if (listens) return;
   // A Unix socket that was shut down stays so. Everybody needs the new one.
   vault.empty();
@@ -142,7 +143,7 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
 }
 
 /// Whom the kernel names; else whoever alone can have done it since the last look. Null where that leaves several.
-WorkerHandle* Supervisor::find_culprit(const Vault::Finding& finding) {
+const WorkerHandle* Supervisor::find_culprit(const Vault::Finding& finding) const {
   const pid_t group = finding.culprit == 0 ? 0 : ::getpgid(finding.culprit);
   for (const auto& [id, worker] : staff_.all())
     if (group != 0 && worker->child.pid() == group) return worker.get();
