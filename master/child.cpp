@@ -71,7 +71,9 @@ std::string_view variable(std::string_view entry) {
 }
 
 std::vector<std::string> environment_with(const std::vector<std::string>& variables) {
-  std::vector<std::string> environment = variables;
+  std::vector<std::string> environment;
+  for (const std::string& each : variables)
+    if (each.find('=') != std::string::npos) environment.push_back(each);
   for (char** entry = environ; *entry != nullptr; ++entry) {
     bool is_replaced = false;
     for (const std::string& each : variables) is_replaced = is_replaced || variable(each) == variable(*entry);

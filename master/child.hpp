@@ -40,7 +40,8 @@ std::string describe(const Ending& ending);
 class Child {
  public:
   /// fork + exec, in a process group of its own, so that a terminal's Ctrl-C reaches the master alone, and with
-  /// default signal handling. `variables` ("NAME=value") come on top of this process's environment.
+  /// default signal handling. `variables` ("NAME=value") come on top of this process's environment; a bare "NAME" is
+  /// taken out of it.
   /// Throws StartError when the program can't be run.
   static Child spawn(const boost::asio::any_io_executor& executor, const Command& command, const Fd& channel,
                      const std::vector<std::string>& variables);

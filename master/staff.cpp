@@ -78,6 +78,8 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
       fmt::format("{}={}", protocol::number_variable, number),
       fmt::format("{}={}", protocol::start_variable, id),
   };
+  // Those of our own supervisor are not for our workers.
+  for (const char* each : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) variables.emplace_back(each);
   std::optional<NoticeSocket> notices;
   if (!options.command.empty()) {
     notices.emplace();

@@ -152,7 +152,7 @@ void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
 /// `what` is a clause for those who wait for the outcome.
 void Supervisor::after_loss(const Loss& loss, const std::string& what) {
   if (!loss.is_failure) return;
-  last_loss_ = what;
+  last_loss_[loss.member.post] = what;
   if (loss.delay.count() > 0)
     tell("worker_backing_off", fmt::format("worker {}: {}", loss.member.post, in_words(loss.delay)),
          {{"worker", loss.member.post}, {"retry_in_ms", loss.delay.count()}});

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -111,10 +112,10 @@ class Supervisor final : public Commands, private Staff::Hearer {
   int last_id_ = 0;
   bool starting_ = false;
   bool stopping_ = false;
-  unsigned reloads_ = 0;        ///< begun
-  unsigned restarts_ = 0;       ///< of workers that ended unasked
-  std::vector<int> newcomers_;  ///< workers that got ready since the listeners were looked at
-  std::string last_loss_;       ///< why the post was lost that was lost last
+  unsigned reloads_ = 0;                       ///< begun
+  unsigned restarts_ = 0;                      ///< of workers that ended unasked
+  std::vector<int> newcomers_;                 ///< workers that got ready since the listeners were looked at
+  std::map<unsigned, std::string> last_loss_;  ///< of each post: how its worker was lost
   unsigned progress_ = 0;
 
   bool scaling_ = false;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <utility>
 
@@ -23,6 +24,14 @@ std::string workers(unsigned count) {
 
 std::int64_t milliseconds(TimePoint::duration duration) {
   return std::chrono::duration_cast<Milliseconds>(duration).count();
+}
+
+/// The listeners of `one` that `other` does not have.
+std::vector<std::shared_ptr<Vault>> listeners_without(const Generation& one, const Generation& other) {
+  std::vector<std::shared_ptr<Vault>> found;
+  for (const auto& each : one.listeners)
+    if (std::find(other.listeners.begin(), other.listeners.end(), each) == other.listeners.end()) found.push_back(each);
+  return found;
 }
 
 /// Settings that belong to the master itself, and that a reload can't change.
@@ -109,6 +118,8 @@ void Supervisor::take_over(Options options) {
   old_generation_ = std::exchange(generation_, std::move(next));
   ++reloads_;
   progress_ = 0;
+  for (const auto& vault : listeners_without(*generation_, *old_generation_))
+    log::info("listening on {}, too", vault->address());
   const std::string message = fmt::format("reload {}: begins, {}", reloads_, workers(crew_.target()));
   log::info("{}", message);
   tell("reload_began", message, {{"reload", reloads_}, {"of", crew_.target()}});
@@ -134,7 +145,9 @@ void Supervisor::settle() {
   const bool was_reloading = crew_.is_reloading();
   if (crew_.is_settled()) {
     if (was_reloading) {
-      old_generation_.reset();
+      const Generations old = std::exchange(old_generation_, nullptr);
+      for (const auto& vault : listeners_without(*old, *generation_))
+        log::info("no longer listening on {}", vault->address());
       end_reload({true, fmt::format("reload {}: done, {} replaced", reloads_, workers(crew_.target()))});
     }
     if (scaling_)
@@ -182,15 +195,17 @@ boost::json::object Supervisor::status() const {
   std::multimap<unsigned, boost::json::object> by_post;
   for (const auto& [id, member] : crew_.members()) by_post.emplace(member.post, describe(id, member));
   const TimePoint now = std::chrono::steady_clock::now();
-  for (const Crew::Vacancy& each : crew_.vacancies())
+  for (const Crew::Vacancy& each : crew_.vacancies()) {
+    const auto loss = last_loss_.find(each.post);
     by_post.emplace(each.post, boost::json::object{
                                    {"worker", each.post},
                                    {"pid", nullptr},
                                    {"state", "backing_off"},
                                    {"retry_in_ms", std::max<std::int64_t>(milliseconds(each.until - now), 0)},
                                    {"failures", each.failures},
-                                   {"note", last_loss_},
+                                   {"note", loss == last_loss_.end() ? "" : loss->second},
                                });
+  }
   boost::json::array list;
   for (auto& [post, each] : by_post) list.push_back(std::move(each));
   return {{"name", name_},

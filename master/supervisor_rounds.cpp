@@ -29,12 +29,16 @@ Milliseconds interval(const Options& options) {
 
 asio::awaitable<void> Supervisor::keep_house() {
   while (!stopping_ || !crew_.members().empty()) {
-    housekeeping_.expires_after(interval(generation_->options));
+    const Milliseconds pause = interval(generation_->options);
+    const TimePoint began = std::chrono::steady_clock::now();
+    housekeeping_.expires_at(began + pause);
     boost::system::error_code cancelled;
     co_await housekeeping_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     if (cancelled) break;
     const TimePoint at = std::chrono::steady_clock::now();
-    find_hung(at);
+    // A master that was stopped, or starved, has not read yet what its workers said meanwhile.
+    const bool was_away = at - began > 2 * pause;
+    if (!was_away) find_hung(at);
     find_worn_out(at);
     if (!stopping_) inspect_listeners();
     advance();
@@ -125,11 +129,11 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
   if (is_customary) return log::debug("the listener {} has its backlog back", vault.address());
 
   const WorkerHandle* culprit = find_culprit(finding);
-  const std::string message = fmt::format(
-      "the listener {} {} by {}; {}", vault.address(),
-      was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
-      culprit == nullptr ? "a worker that the kernel does not name, so all are replaced" : culprit->name(),
-      was_shut_down ? "listening again" : "it has it back");
+  const std::string message =
+      fmt::format("the listener {} {} by {}; {}", vault.address(),
+                  was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
+                  culprit == nullptr ? "a worker that the kernel does not name, so all are replaced" : culprit->name(),
+                  was_shut_down ? "listening again" : "it has it back");
   log::warning("{}", message);
   tell("listener_repaired", message);
   for (const auto& [id, worker] : staff_.all())
