@@ -109,6 +109,15 @@ const sockaddr* generic(const sockaddr_un& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
 
+/// Who called listen(2) on the other side of `probe`, or how to find out: a probe that found the queue full knows no
+/// peer.
+std::string who(const Fd& probe, const UnixAddress& address) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  const bool known = ::getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0;
+  return known ? fmt::format("(pid {})", peer.pid) : fmt::format("(ss -lxp src {} names it)", address.path);
+}
+
 /// Removes a socket file that nobody listens on any more; refuses anything else that has the name.
 void clear_stale_file(const UnixAddress& address, const UnixEndpoint& endpoint) {
   struct stat found {};
@@ -116,8 +125,8 @@ void clear_stale_file(const UnixAddress& address, const UnixEndpoint& endpoint) 
   if (!S_ISSOCK(found.st_mode))
     fail(address, "that file exists and is not a socket (remove it, or choose another path)");
   const Fd probe{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
-  const bool refused = ::connect(probe.get(), generic(endpoint.address), endpoint.size) == -1 && errno == ECONNREFUSED;
-  if (!refused) fail(address, fmt::format("another process listens there (ss -lxp src {} names it)", address.path));
+  const bool connected = ::connect(probe.get(), generic(endpoint.address), endpoint.size) == 0;
+  if (connected || errno != ECONNREFUSED) fail(address, "another process listens there " + who(probe, address));
   if (::unlink(address.path.c_str()) == -1 && errno != ENOENT)
     fail(address, fmt::format("a stale socket file is in the way and can't be removed: {}", describe_errno(errno)));
 }

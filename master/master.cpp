@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "common/log.hpp"
+#include "master/control.hpp"
+#include "master/control_path.hpp"
 #include "master/options.hpp"
 #include "master/pid_file.hpp"
 #include "master/supervisor.hpp"
@@ -35,6 +37,7 @@ class Master {
  private:
   asio::awaitable<void> follow_signals();
   void on_signal(int signal);
+  void open_control();
   void announce() const;
   void end();
 
@@ -43,6 +46,7 @@ class Master {
   asio::signal_set signals_{context_};
   std::optional<PidFile> pid_file_;
   Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); }, [this] { end(); }};
+  std::optional<Control> control_;
   bool ended_ = false;
 };
 
@@ -51,10 +55,26 @@ void Master::run(Options options) {
   // What a worker leaves behind comes to us, and not to init, where nobody would know to stop it.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (!options.pid_file.empty()) pid_file_.emplace(options.pid_file);
-  supervisor_.start(std::move(options));
+  supervisor_.bind(std::move(options));
+  open_control();
+  supervisor_.start();
   announce();
   start_task(context_.get_executor(), follow_signals());
   context_.run();
+}
+
+/// Where nobody asked for a certain one, its failure is no reason not to serve.
+void Master::open_control() {
+  const Options& options = supervisor_.generation().options;
+  const bool is_asked_for = !options.control.empty() || !options.name.empty();
+  try {
+    control_.emplace(context_.get_executor(), supervisor_,
+                     options.control.empty() ? default_control_path(supervisor_.name()) : options.control);
+    supervisor_.set_control(control_->path());
+  } catch (const std::runtime_error& error) {  // StartError, std::system_error
+    if (is_asked_for) throw;
+    log::warning("no control socket: {} (--control names another)", error.what());
+  }
 }
 
 void Master::announce() const {
@@ -76,6 +96,7 @@ asio::awaitable<void> Master::follow_signals() {
 void Master::end() {
   ended_ = true;  // a signal may be on its way to follow_signals(), where there is nothing to cancel then
   signals_.cancel();
+  if (control_) control_->close();
 }
 
 void Master::on_signal(int signal) {

@@ -42,11 +42,16 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
       timer_(executor_),
       housekeeping_(executor_) {}
 
-void Supervisor::start(Options options) {
+void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
   generation_ = make_generation(std::move(options), nullptr, alarm_);
-  crew_.set_target(generation_->options.workers);
-  crew_.set_surge(generation_->options.surge);
+  const Options& taken = generation_->options;
+  name_ = taken.name.empty() ? generation_->listeners.front()->address() : taken.name;
+  crew_.set_target(taken.workers);
+  crew_.set_surge(taken.surge);
+}
+
+void Supervisor::start() {
   starting_ = true;
   try {
     advance();

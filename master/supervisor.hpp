@@ -29,8 +29,10 @@ class Supervisor final : public Commands, private Staff::Hearer {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  /// Binds, listens, and spawns all workers. Throws StartError.
-  void start(Options options);
+  /// Binds and listens. Throws StartError.
+  void bind(Options options);
+  /// Spawns all workers. Throws StartError.
+  void start();
 
   [[nodiscard]] boost::json::object status() const override;
   void scale(std::string_view amount, Done done) override;
@@ -44,10 +46,10 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void on_child_signal() { staff_.sweep_orphans(); }
 
   [[nodiscard]] const Generation& generation() const { return *generation_; }
-  void set_identity(std::string name, std::string control) {
-    name_ = std::move(name);
-    control_ = std::move(control);
-  }
+  /// For status(): the path of the control socket, or nothing.
+  void set_control(std::string path) { control_ = std::move(path); }
+  /// As given, or else the first address.
+  [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
   using Generations = std::shared_ptr<const Generation>;

@@ -140,6 +140,7 @@ TEST_CASE("a socket file that somebody listens on is refused and left alone") {
   const Listener listener = listen("unix:" + path);
   const std::string message = refused("unix:" + path);
   CHECK(message.starts_with("can't listen on unix:" + path + ": another process listens there"));
+  CHECK(contains(message, "(pid " + std::to_string(::getpid()) + ")"));
   CHECK(can_connect(path));
 }
 

@@ -1,0 +1,384 @@
+// Master. The life of a control connection, and the group of all of them.
+#include "master/control_session.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
+#include <boost/json/serialize.hpp>
+#include <exception>
+#include <utility>
+
+#include "common/error.hpp"
+#include "common/log.hpp"
+
+namespace baton {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
+using boost::system::error_code;
+
+constexpr std::uint32_t most_header = 8 * 1024;
+constexpr std::uint64_t most_body = std::uint64_t{64} * 1024;
+constexpr std::size_t most_buffered = std::size_t{16} * 1024;
+constexpr std::size_t most_per_piece = std::size_t{64} * 1024;
+constexpr std::chrono::milliseconds lingering_time{1000};
+constexpr std::chrono::milliseconds until_cancelled_again{20};
+
+bool is_too_long(const error_code& error) {
+  return error == http::error::header_limit || error == http::error::buffer_overflow;
+}
+
+Reply too_many_wait(std::size_t most) {
+  return reply_with(
+      503, false,
+      fmt::format("{} connections wait for a command or hear events already (wait=no asks without waiting)", most));
+}
+
+}  // namespace
+
+ControlSessions::ControlSessions(asio::any_io_executor executor, Commands& commands, const ControlLimits& limits)
+    : executor_(std::move(executor)), commands_(&commands), limits_(limits), deadline_(executor_) {}
+
+void ControlSessions::add(Fd connection) {
+  if (sessions_.size() >= limits_.connections && !evict_one()) return;
+  try {
+    auto session = std::make_shared<ControlSession>(shared_from_this(), std::move(connection), executor_);
+    sessions_.push_back(session.get());
+    asio::co_spawn(executor_, session->run(), asio::detached);
+  } catch (const std::exception& error) {
+    log::warning("a control connection is dropped: {}", error.what());
+  }
+}
+
+bool ControlSessions::evict_one() {
+  ControlSession* oldest = nullptr;
+  for (ControlSession* each : sessions_)
+    if (!each->is_held() && (oldest == nullptr || each->since() < oldest->since())) oldest = each;
+  if (oldest == nullptr) return false;
+  oldest->close();
+  return true;
+}
+
+void ControlSessions::close() {
+  if (std::exchange(closing_, true)) return;
+  for (ControlSession* each : all()) each->finish();
+  if (sessions_.empty()) return;
+  deadline_.expires_after(limits_.closing);
+  deadline_.async_wait([group = weak_from_this()](const error_code& cancelled) {
+    const auto self = group.lock();
+    if (!cancelled && self) self->abandon();
+  });
+}
+
+void ControlSessions::abandon() {
+  closing_ = true;
+  commands_ = nullptr;
+  for (ControlSession* each : all()) each->close();
+}
+
+bool ControlSessions::has_room_to_wait() const {
+  const auto held = std::count_if(sessions_.begin(), sessions_.end(), [](const auto* each) { return each->is_held(); });
+  return static_cast<std::size_t>(held) < limits_.waiting;
+}
+
+void ControlSessions::remove(ControlSession& session) {
+  sessions_.remove(&session);
+  if (sessions_.empty()) deadline_.cancel();
+}
+
+ControlSession::ControlSession(std::shared_ptr<ControlSessions> group, Fd connection,
+                               const asio::any_io_executor& executor)
+    : group_(std::move(group)),
+      socket_(executor),
+      deadline_(executor),
+      wake_(executor, Clock::time_point::max()),
+      buffer_(most_buffered) {
+  socket_.assign(Protocol(), connection.get());
+  static_cast<void>(connection.release());
+}
+
+ControlSession::~ControlSession() {
+  group_->remove(*this);
+}
+
+void ControlSession::close() {
+  subscription_.reset();
+  error_code ignored;
+  socket_.close(ignored);
+  deadline_.cancel();
+  wake();
+  group_->remove(*this);
+}
+
+void ControlSession::finish() {
+  if (phase_ == Phase::reading || phase_ == Phase::lingering) return close();
+  wake();
+}
+
+void ControlSession::enter(Phase phase, std::chrono::milliseconds time) {
+  phase_ = phase;
+  since_ = Clock::now();
+  deadline_.expires_after(time);
+  deadline_.async_wait([session = weak_from_this()](const error_code& cancelled) {
+    const auto self = session.lock();
+    if (!cancelled && self) self->on_deadline();
+  });
+}
+
+void ControlSession::enter_held(Phase phase) {
+  phase_ = phase;
+  since_ = Clock::now();
+  deadline_.cancel();
+}
+
+void ControlSession::on_deadline() {
+  // Set anew while this was on its way here.
+  if (is_held() || deadline_.expiry() > Clock::now()) return;
+  if (phase_ != Phase::reading) return close();
+  timed_out_ = true;
+  error_code ignored;
+  socket_.cancel(ignored);
+  // A read that had ended just now is not cancelled, and is followed by the next.
+  enter(Phase::reading, until_cancelled_again);
+}
+
+/// By the socket itself, and before a word is read. Others can't reach the file, but it may have been given away.
+bool ControlSession::is_allowed() {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1) return false;
+  return peer.uid == 0 || peer.uid == ::geteuid();
+}
+
+asio::awaitable<void> ControlSession::run() {
+  const auto self = shared_from_this();
+  try {
+    co_await serve();
+  } catch (const std::exception& error) {
+    log::warning("a control connection is dropped: {}", error.what());
+  }
+  close();
+}
+
+asio::awaitable<void> ControlSession::serve() {
+  if (!is_allowed()) {
+    const Reply reply = reply_with(403, false, "only root and the master's own user may use this socket");
+    co_await refuse(reply);
+    co_return;
+  }
+  while (keeps_alive_ && socket_.is_open() && !group_->is_closing()) {
+    const bool is_whole = co_await read_request();
+    if (!is_whole) co_return;
+    co_await answer();
+  }
+}
+
+asio::awaitable<bool> ControlSession::read_request() {
+  parser_.emplace();
+  timed_out_ = false;
+  parser_->header_limit(most_header);
+  parser_->body_limit(most_body);
+  enter(Phase::reading, group_->limits().request);
+  error_code error;
+  co_await http::async_read_header(socket_, buffer_, *parser_, asio::redirect_error(asio::use_awaitable, error));
+  if (!error && !parser_->is_done()) {
+    if (boost::beast::iequals(parser_->get()[http::field::expect], "100-continue"))
+      co_await send_bytes("HTTP/1.1 100 Continue\r\n\r\n");
+    co_await http::async_read(socket_, buffer_, *parser_, asio::redirect_error(asio::use_awaitable, error));
+  }
+  keeps_alive_ = !error && parser_->keep_alive();
+  if (error) co_await refuse_unread(error);
+  co_return !error;
+}
+
+asio::awaitable<void> ControlSession::refuse_unread(error_code error) {
+  Reply reply;
+  if (timed_out_ && parser_->got_some())
+    reply = reply_with(408, false, fmt::format("no whole request came within {} ms", group_->limits().request.count()));
+  else if (error == http::error::body_limit)
+    reply = reply_with(413, false, fmt::format("the body is longer than {} bytes", most_body));
+  else if (is_too_long(error) && !parser_->is_header_done())
+    reply = reply_with(431, false, fmt::format("the header is longer than {} bytes", most_header));
+  else if (error == http::error::partial_message)
+    reply = reply_with(400, false, "the request ends in the middle");
+  else if (error != http::error::end_of_stream &&
+           error.category() == http::make_error_code(http::error::partial_message).category())
+    reply = reply_with(400, false, fmt::format("this is not HTTP: {}", error.message()));
+  else
+    co_return;  // nothing was asked, or nobody is there to hear
+  co_await refuse(reply);
+}
+
+asio::awaitable<void> ControlSession::refuse(const Reply& reply) {
+  keeps_alive_ = false;
+  co_await send(reply);
+  if (socket_.is_open() && !group_->is_closing()) co_await linger();
+}
+
+asio::awaitable<void> ControlSession::answer() {
+  const auto& request = parser_->get();
+  const std::string_view method(request.method_string().data(), request.method_string().size());
+  const std::string_view target(request.target().data(), request.target().size());
+  const auto understood = understand(method, target, request.body());
+  Reply reply;
+  if (const auto* refusal = std::get_if<Reply>(&understood)) {
+    reply = *refusal;
+  } else if (const auto& demand = std::get<Demand>(understood); demand.action != Action::events) {
+    reply = co_await outcome_of(demand);
+  } else if (group_->has_room_to_wait()) {
+    co_await stream();
+    co_return;
+  } else {
+    reply = too_many_wait(group_->limits().waiting);
+  }
+  if (socket_.is_open()) co_await send(reply);
+}
+
+/// With status 0 when the client has gone meanwhile.
+asio::awaitable<Reply> ControlSession::outcome_of(const Demand& demand) {
+  outcome_.reset();
+  Reply reply = begin(demand);
+  if (reply.status != 0) co_return reply;
+  enter_held(Phase::waiting);
+  watch_for_hang_up();
+  while (!outcome_ && socket_.is_open()) co_await sleep();
+  error_code ignored;
+  socket_.cancel(ignored);  // the watch
+  if (outcome_) reply = reply_with(outcome_->ok ? 200 : 409, outcome_->ok, outcome_->message);
+  co_return reply;
+}
+
+/// The reply where there is one at once, else status 0.
+Reply ControlSession::begin(const Demand& demand) {
+  Commands* const commands = group_->commands();
+  if (commands == nullptr) return reply_with(503, false, "the master is ending");
+  try {
+    if (demand.action == Action::list) return {200, verbs_json(), ""};
+    if (demand.action == Action::status) return {200, boost::json::serialize(commands->status()), ""};
+    if (!demand.wait) {
+      call(*commands, demand, [](const Outcome&) {});
+      return reply_with(202, true, "accepted");
+    }
+    if (!group_->has_room_to_wait()) return too_many_wait(group_->limits().waiting);
+    call(*commands, demand, [session = weak_from_this()](const Outcome& outcome) {
+      const auto self = session.lock();
+      if (!self) return;
+      self->outcome_ = outcome;
+      self->wake();
+    });
+    return {0, "", ""};
+  } catch (const UsageError& error) {
+    return reply_with(400, false, error.what());
+  } catch (const std::exception& error) {
+    log::error("{} asked for on the control socket: {}", demand.action == Action::status ? "status" : "a command",
+               error.what());
+    return reply_with(503, false, error.what());
+  }
+}
+
+void ControlSession::call(Commands& commands, const Demand& demand, Done done) {
+  if (demand.action == Action::scale) return commands.scale(demand.amount, std::move(done));
+  if (demand.action == Action::reload) return commands.reload(std::move(done));
+  commands.stop(std::move(done));
+}
+
+asio::awaitable<void> ControlSession::sleep() {
+  error_code ignored;
+  co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+/// A client that has only ended its sending still waits for an answer; one that is gone holds a place for nothing.
+void ControlSession::watch_for_hang_up() {
+  socket_.async_wait(Protocol::socket::wait_error, [session = weak_from_this()](const error_code& cancelled) {
+    const auto self = session.lock();
+    if (!cancelled && self) self->close();
+  });
+}
+
+asio::awaitable<void> ControlSession::send(const Reply& reply) {
+  http::response<http::string_body> response;
+  response.result(reply.status);
+  response.version(parser_ && parser_->is_header_done() ? parser_->get().version() : 11);
+  response.set(http::field::content_type, "application/json");
+  response.set(http::field::cache_control, "no-store");
+  if (!reply.allow.empty()) response.set(http::field::allow, reply.allow);
+  keeps_alive_ = keeps_alive_ && !group_->is_closing();
+  response.keep_alive(keeps_alive_);
+  response.body() = reply.body + "\n";
+  response.prepare_payload();
+  if (parser_ && parser_->get().method() == http::verb::head) response.body().clear();
+  enter(Phase::writing, group_->limits().sending);
+  error_code error;
+  co_await http::async_write(socket_, response, asio::redirect_error(asio::use_awaitable, error));
+  if (error) close();
+}
+
+asio::awaitable<void> ControlSession::send_bytes(std::string_view bytes) {
+  error_code error;
+  co_await asio::async_write(socket_, asio::buffer(bytes), asio::redirect_error(asio::use_awaitable, error));
+  if (error) close();
+}
+
+/// A close with unread bytes in the socket would make the client's reading fail, perhaps before it has the answer.
+asio::awaitable<void> ControlSession::linger() {
+  enter(Phase::lingering, lingering_time);
+  error_code error;
+  socket_.shutdown(Protocol::socket::shutdown_send, error);
+  std::array<char, 4096> thrown_away{};
+  while (!error)
+    co_await socket_.async_read_some(asio::buffer(thrown_away), asio::redirect_error(asio::use_awaitable, error));
+}
+
+asio::awaitable<void> ControlSession::stream() {
+  keeps_alive_ = false;
+  if (group_->commands() == nullptr) co_return;
+  // Heard from before the answer's first byte: whoever has that byte misses nothing that comes after it.
+  subscription_ = group_->commands()->events().subscribe([this](const auto& event) { hear(event); });
+  enter_held(Phase::streaming);
+  watch_for_hang_up();
+  const bool is_chunked = parser_->get().version() > 10;
+  co_await send_bytes(is_chunked
+                          ? "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nCache-Control: no-store\r\n"
+                            "Transfer-Encoding: chunked\r\n\r\n"
+                          : "HTTP/1.0 200 OK\r\nContent-Type: application/x-ndjson\r\nCache-Control: no-store\r\n"
+                            "Connection: close\r\n\r\n");
+  while (socket_.is_open() && !(group_->is_closing() && unsent_.empty())) {
+    if (unsent_.empty()) {
+      co_await sleep();
+      continue;
+    }
+    const std::string piece = next_piece(is_chunked);
+    co_await send_bytes(piece);
+  }
+  if (socket_.is_open() && is_chunked) co_await send_bytes("0\r\n\r\n");
+}
+
+void ControlSession::hear(const boost::json::object& event) {
+  unsent_ += boost::json::serialize(event);
+  unsent_ += '\n';
+  if (unsent_.size() <= group_->limits().unread_events) return wake();
+  log::warning("a client of the control socket does not read its events and is dropped");
+  close();
+}
+
+std::string ControlSession::next_piece(bool is_chunked) {
+  std::string piece = unsent_.substr(0, most_per_piece);
+  unsent_.erase(0, piece.size());
+  return is_chunked ? fmt::format("{:x}\r\n{}\r\n", piece.size(), piece) : piece;
+}
+
+}  // namespace baton

@@ -1,0 +1,128 @@
+// Master. The connections to the control socket: one coroutine each, which reads a request, has it done, and writes the
+// answer. A session is owned by its coroutine; the group knows all of them, and cuts them off from the master at its
+// end, so that nothing of the master is touched afterwards.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/fd.hpp"
+#include "master/commands.hpp"
+#include "master/control.hpp"
+#include "master/control_request.hpp"
+
+namespace baton {
+
+class ControlSession;
+
+class ControlSessions : public std::enable_shared_from_this<ControlSessions> {
+ public:
+  ControlSessions(boost::asio::any_io_executor executor, Commands& commands, const ControlLimits& limits);
+
+  void add(Fd connection);
+  /// Ends the one that has waited longest for a whole request. False where none waits.
+  bool evict_one();
+  /// No more requests; what is under way goes out within the time for closing.
+  void close();
+  /// Now. The commands are not touched any more.
+  void abandon();
+
+  [[nodiscard]] bool is_closing() const { return closing_; }
+  /// Nothing once abandoned.
+  [[nodiscard]] Commands* commands() const { return commands_; }
+  [[nodiscard]] const ControlLimits& limits() const { return limits_; }
+  [[nodiscard]] bool has_room_to_wait() const;
+  void remove(ControlSession& session);
+
+ private:
+  [[nodiscard]] std::list<ControlSession*> all() const { return sessions_; }
+
+  boost::asio::any_io_executor executor_;
+  Commands* commands_;
+  ControlLimits limits_;
+  std::list<ControlSession*> sessions_;  ///< open ones
+  boost::asio::steady_timer deadline_;   ///< of closing
+  bool closing_ = false;
+};
+
+class ControlSession : public std::enable_shared_from_this<ControlSession> {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Protocol = boost::asio::local::stream_protocol;
+
+  enum class Phase : std::uint8_t {
+    reading,    ///< a request, or waiting for one
+    writing,    ///< an answer
+    lingering,  ///< until the client has read the last answer
+    waiting,    ///< for a command's end
+    streaming,  ///< events
+  };
+
+  ControlSession(std::shared_ptr<ControlSessions> group, Fd connection, const boost::asio::any_io_executor& executor);
+  ControlSession(const ControlSession&) = delete;
+  ControlSession& operator=(const ControlSession&) = delete;
+  ~ControlSession();
+
+  boost::asio::awaitable<void> run();
+
+  /// For the group's closing: ends what only waits, and hurries the rest.
+  void finish();
+  void close();
+
+  [[nodiscard]] bool is_held() const { return phase_ == Phase::waiting || phase_ == Phase::streaming; }
+  [[nodiscard]] Clock::time_point since() const { return since_; }
+
+ private:
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+
+  boost::asio::awaitable<void> serve();
+  boost::asio::awaitable<bool> read_request();
+  boost::asio::awaitable<void> refuse_unread(boost::system::error_code error);
+  boost::asio::awaitable<void> refuse(const Reply& reply);
+  boost::asio::awaitable<void> answer();
+  boost::asio::awaitable<Reply> outcome_of(const Demand& demand);
+  boost::asio::awaitable<void> send(const Reply& reply);
+  boost::asio::awaitable<void> send_bytes(std::string_view bytes);
+  boost::asio::awaitable<void> linger();
+  boost::asio::awaitable<void> stream();
+  boost::asio::awaitable<void> sleep();
+
+  [[nodiscard]] bool is_allowed();
+  Reply begin(const Demand& demand);
+  void call(Commands& commands, const Demand& demand, Done done);
+  void hear(const boost::json::object& event);
+  std::string next_piece(bool is_chunked);
+  void watch_for_hang_up();
+  void enter(Phase phase, std::chrono::milliseconds time);
+  void enter_held(Phase phase);
+  void on_deadline();
+  void wake() { wake_.cancel(); }
+
+  std::shared_ptr<ControlSessions> group_;
+  Protocol::socket socket_;
+  boost::asio::steady_timer deadline_;
+  boost::asio::steady_timer wake_;  ///< never expires: its cancelling wakes who waits for an outcome or an event
+  boost::beast::flat_buffer buffer_;
+  std::optional<Parser> parser_;
+  std::optional<Outcome> outcome_;
+  std::unique_ptr<Events::Subscription> subscription_;
+  std::string unsent_;  ///< events
+  Phase phase_ = Phase::reading;
+  Clock::time_point since_ = Clock::now();  ///< the phase's beginning
+  bool timed_out_ = false;
+  bool keeps_alive_ = true;
+};
+
+}  // namespace baton

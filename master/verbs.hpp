@@ -1,0 +1,37 @@
+// Master and its clients. What can be asked of a running master over the control socket: the one table that the server
+// dispatches from, that `GET /` answers, and that the help and docs/control.md are made from. Owns nothing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace baton {
+
+enum class Action : std::uint8_t { list, status, scale, reload, stop, events };
+
+struct Verb {
+  Action action;
+  std::string_view method;
+  std::string_view path;
+  std::string_view parameters;  ///< of the request, as a person reads them; empty: none
+  std::string_view help;
+  std::string_view command;    ///< of `baton`; empty: none
+  std::string_view arguments;  ///< of the command
+};
+
+std::span<const Verb> verbs();
+
+/// Nothing where there is no such path or command.
+const Verb* verb_at(std::string_view path);
+const Verb* verb_of_command(std::string_view command);
+
+/// What `GET /` answers.
+std::string verbs_json();
+/// A section for `baton --help`, with a newline at its end.
+std::string verbs_help();
+/// As in docs/control.md, with a newline at its end.
+std::string verbs_table_markdown();
+
+}  // namespace baton
