@@ -25,7 +25,8 @@ void check_sockets(Baton& baton, std::size_t addresses) {
   const Inodes listening = listening_sockets();
   const Inodes masters = sockets_of(baton.pid());
   CHECK(common_to(masters, listening) == Inodes{});
-  CHECK(masters.size() == workers.size());  // its end of each channel, and nothing else
+  // Its end of each channel, a socket in whose queue each listener is parked, the control socket; and nothing else.
+  CHECK(masters.size() == workers.size() + addresses + 1);
 
   Inodes listeners;
   Inodes ends;

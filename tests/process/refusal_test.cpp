@@ -43,7 +43,6 @@ TEST_CASE("wrong flags and values are named, and end it with code 2") {
       {{"node", "worker.js"}, {"node", "--"}},
       {{"--"}, {"--"}},
       {{"-w"}, {"--workers"}},
-      {{"-w", "0"}, {"--workers", "\"0\""}},
       {{"-w", "-1"}, {"--workers"}},
       {{"-w", "many"}, {"--workers", "many", "auto"}},
       {{"-w", "4097"}, {"--workers", "4097", "4096"}},

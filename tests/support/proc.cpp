@@ -12,6 +12,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "master/control_path.hpp"
+
 namespace baton::test {
 namespace {
 
@@ -40,7 +42,9 @@ void collect(const std::string& table, std::size_t state_field, std::string_view
   std::ifstream stream(table);
   for (std::string line; std::getline(stream, line);) {
     const std::vector<std::string> fields = words(line);
-    if (fields.size() > inode_field && fields[state_field] == listening) found.insert(std::stoull(fields[inode_field]));
+    if (fields.size() <= inode_field || fields[state_field] != listening) continue;
+    const bool is_control = fields.size() > inode_field + 1 && fields[inode_field + 1].starts_with(control_directory());
+    if (!is_control) found.insert(std::stoull(fields[inode_field]));
   }
 }
 

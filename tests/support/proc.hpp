@@ -17,7 +17,7 @@ std::map<int, std::string> descriptors_of(pid_t pid);
 using Inodes = std::set<std::uint64_t>;
 /// Of its sockets.
 Inodes sockets_of(pid_t pid);
-/// Of all sockets of this network namespace that listen: TCP over IPv4 and IPv6, and Unix.
+/// Of all sockets of this network namespace that listen, TCP over IPv4 and IPv6, and Unix; but for control sockets.
 Inodes listening_sockets();
 Inodes common_to(const Inodes& a, const Inodes& b);
 Inodes without(const Inodes& a, const Inodes& b);

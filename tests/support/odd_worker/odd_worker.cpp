@@ -129,7 +129,11 @@ int main(int argc, char** argv) {
 
   const std::string_view deed(argv[1]);
   if (!read_line()) return 3;
-  say(deed == "a refusal" ? nack : ack);
+  if (deed == "a refusal") {
+    say(nack);
+    while (read_line()) say(nack);  // it is sent again
+  }
+  say(ack);
   say(R"("begin")");
   ::sigwaitinfo(&begin, nullptr);
   if (const auto found = deeds.find(deed); found != deeds.end()) found->second();
