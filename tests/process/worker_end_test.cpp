@@ -14,8 +14,9 @@ TEST_CASE("a killed worker is named with its end, and the others serve on") {
   const Worker victim = baton.workers().at(1);
   signal_process(open_pidfd(victim.pid), SIGKILL);
   const std::string line = baton.wait_for("was killed");
-  CHECK(line.ends_with(fmt::format("warning master[{}] worker {} pid {} was killed by SIGKILL (Killed); a new one starts", baton.pid(),
-                                   victim.number, victim.pid)));
+  CHECK(
+      line.ends_with(fmt::format("warning master[{}] worker {} pid {} was killed by SIGKILL (Killed); a new one starts",
+                                 baton.pid(), victim.number, victim.pid)));
   for (int i = 0; i < 30; ++i) CHECK(answering_pid(baton.address()) != victim.pid);
 }
 

@@ -132,7 +132,8 @@ TEST_CASE("of a Unix listener the kernel names who listened last") {
 }
 
 TEST_CASE("a Unix socket's file lives as long as its listener") {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / fmt::format("baton-vault-test-{}.sock", ::getpid());
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / fmt::format("baton-vault-test-{}.sock", ::getpid());
   {
     ListenerAlarm alarm;
     Vault vault(address("unix:" + path.string() + "?mode=0600"), 16, alarm);
