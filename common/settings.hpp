@@ -70,7 +70,7 @@ class Settings {
   std::string usage_;
   std::unique_ptr<CLI::App> app_;
   std::map<std::string, CLI::Option*> options_;  ///< by long name without dashes
-  std::vector<std::string> plain_flags_;          ///< those without a value, likewise
+  std::vector<std::string> plain_flags_;         ///< those without a value, likewise
   std::optional<std::vector<std::string>> argument_names_;
   std::vector<std::string> arguments_;
   std::function<std::string(const std::string&)> place_;

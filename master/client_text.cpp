@@ -155,9 +155,12 @@ std::string bar_text(std::int64_t done, std::int64_t of) {
 }
 
 std::string event_text(const json::object& event) {
-  const std::string message = member_text(event, "message");
-  return fmt::format("{} {}{}\n", member_text(event, "time"), member_text(event, "event"),
-                     message == "-" ? "" : " " + message);
+  std::string text = fmt::format("{} {}", member_text(event, "time"), member_text(event, "event"));
+  if (event.contains("message"))
+    text += " " + member_text(event, "message");
+  else if (event.contains("done"))
+    text += fmt::format(" {} of {}", member_text(event, "done"), member_text(event, "of"));
+  return text + "\n";
 }
 
 std::string status_text(const json::object& status, bool colours) {
