@@ -107,7 +107,8 @@ std::string listeners_of(const json::object& status) {
     if (!each.is_object()) continue;
     const std::string name = member_text(each.get_object(), "name");
     const std::string address = member_text(each.get_object(), "address");
-    text += (text.empty() ? "" : ", ") + (name == "server" || name == "-" ? address : name + "=" + address);
+    const bool is_plain = name == "server" || name == "-";
+    text += fmt::format("{}{}{}{}", text.empty() ? "" : ", ", is_plain ? "" : name, is_plain ? "" : "=", address);
   }
   return text.empty() ? "" : "listening on " + text + "\n";
 }
