@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <exception>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/endpoint.hpp"
 
 namespace baton::test {
 namespace {
@@ -89,9 +91,28 @@ std::vector<pid_t> Baton::pids() {
   return pids;
 }
 
+std::string Baton::wait_for_next(std::string_view part, std::size_t more) {
+  return program_.wait_for(part, count(part) + more).back();
+}
+
 std::string Baton::stop(int number) {
   signal(number);
   return program_.wait_for_end();
+}
+
+void reload(Baton& baton, int count) {
+  for (int i = 0; i < count; ++i) {
+    const std::size_t done = baton.count(": done, ");
+    baton.signal(SIGHUP);
+    baton.program().wait_for(": done, ", done + 1);
+  }
+}
+
+bool is_refused(const std::string& address) {
+  const Endpoint endpoint = endpoint_of(address);
+  const Fd socket = socket_for(endpoint);
+  if (::connect(socket.get(), endpoint.get(), endpoint.size) == 0) return false;
+  return errno == ECONNREFUSED || errno == ENOENT;
 }
 
 Outcome run_baton(const std::vector<std::string>& arguments, const std::vector<std::string>& variables) {

@@ -116,6 +116,29 @@ std::vector<pid_t> children_of(pid_t pid) {
   return found;
 }
 
+std::vector<pid_t> living_children_of(pid_t pid) {
+  std::vector<pid_t> found;
+  for (const std::string& each : words(read_file(fmt::format("/proc/{0}/task/{0}/children", pid)))) {
+    const std::vector<std::string> fields = stat_of(std::stoi(each));
+    if (!fields.empty() && fields[0] != "Z" && fields[0] != "X") found.push_back(std::stoi(each));
+  }
+  return found;
+}
+
+std::uint64_t resident_memory(pid_t pid) {
+  return std::stoull("0" + words(status_of(pid, "VmRSS") + " 0").front()) * 1024;
+}
+
+Inodes unix_listener(const std::string& path) {
+  Inodes found;
+  std::ifstream stream("/proc/net/unix");
+  for (std::string line; std::getline(stream, line);) {
+    const std::vector<std::string> fields = words(line);
+    if (fields.size() > 7 && fields[7] == path && fields[3] == "00010000") found.insert(std::stoull(fields[6]));
+  }
+  return found;
+}
+
 std::string command_line(pid_t pid) {
   std::string text = read_file(fmt::format("/proc/{}/cmdline", pid));
   std::replace(text.begin(), text.end(), '\0', ' ');

@@ -172,10 +172,8 @@ void Program::read_some(const Deadline& deadline) {
 std::vector<std::string> Program::wait_for(std::string_view part, std::size_t count) {
   const Deadline deadline;
   for (;;) {
-    std::vector<std::string> found;
-    for (std::string& line : lines())
-      if (line.find(part) != std::string::npos && found.size() < count) found.push_back(std::move(line));
-    if (found.size() == count) return found;
+    std::vector<std::string> found = lines_with(part);
+    if (found.size() >= count) return {found.begin(), found.begin() + static_cast<std::ptrdiff_t>(count)};
     const auto why = [&] { return fmt::format("{} line(s) with \"{}\", wanted {}", found.size(), part, count); };
     if (!err_.pipe.is_open()) fail(why() + ", and no more will come");
     if (deadline.has_passed()) fail(why() + " in time");
@@ -192,6 +190,25 @@ std::string Program::wait_for_end() {
   const auto end = try_wait_for_end(Deadline());
   if (!end) fail("it did not end in time");
   return *end;
+}
+
+std::vector<std::string> Program::lines_with(std::string_view part) const {
+  std::vector<std::string> found;
+  // By the whole text rather than by lines: it is looked through again for every few lines that come.
+  const std::string& text = err_.text;
+  for (auto at = text.find(part); at != std::string::npos;) {
+    const auto end = text.find('\n', at);
+    if (end == std::string::npos) break;
+    const auto before = text.rfind('\n', at);
+    const auto begin = before == std::string::npos ? 0 : before + 1;
+    found.push_back(text.substr(begin, end - begin));
+    at = text.find(part, end);
+  }
+  return found;
+}
+
+void Program::read_until(const Deadline& deadline) {
+  while (!deadline.has_passed() && !ended_) read_some(deadline);
 }
 
 std::vector<std::string> Program::lines() const {

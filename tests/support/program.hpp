@@ -39,6 +39,10 @@ class Program {
   std::string wait_for(std::string_view part) { return wait_for(part, 1).front(); }
   /// The first `count` such lines.
   std::vector<std::string> wait_for(std::string_view part, std::size_t count);
+  /// The lines that hold `part`, of those that have been read.
+  [[nodiscard]] std::vector<std::string> lines_with(std::string_view part) const;
+  /// Reads on until then: a program that writes much must not wait for the test.
+  void read_until(const Deadline& deadline);
 
   /// Its end, as "code 0" or "signal 9"; the test fails if it does not come.
   std::string wait_for_end();
