@@ -91,6 +91,12 @@ std::vector<pid_t> Baton::pids() {
   return pids;
 }
 
+std::string Baton::control() const {
+  std::string name = address();
+  std::replace(name.begin(), name.end(), '/', '_');
+  return fmt::format("{}/baton/{}.sock", runtime_directory(), name);
+}
+
 std::string Baton::wait_for_next(std::string_view part, std::size_t more) {
   return program_.wait_for(part, count(part) + more).back();
 }

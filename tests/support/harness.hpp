@@ -37,6 +37,8 @@ class Baton {
   [[nodiscard]] pid_t pid() const { return program_.pid(); }
   [[nodiscard]] const std::vector<std::string>& addresses() const { return addresses_; }
   [[nodiscard]] const std::string& address() const { return addresses_.front(); }
+  /// The path of its control socket, unless the test names another.
+  [[nodiscard]] std::string control() const;
 
   /// Waits until all the workers that the first line announced are ready.
   const std::vector<Worker>& workers();

@@ -16,6 +16,10 @@
 
 namespace baton::test {
 
+/// XDG_RUNTIME_DIR of every program that is given no other: there baton's control sockets are, and none of anybody
+/// else. Removed with what is in it when this process ends.
+std::string runtime_directory();
+
 struct Launch {
   std::vector<std::string> command;    ///< a path, or a name in PATH, and its arguments
   std::vector<std::string> variables;  ///< "NAME=value": on top of this process's, less BATON_… and NODE_…
