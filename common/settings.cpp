@@ -52,7 +52,7 @@ std::string variable_name(const std::string& setting) {
 }
 
 Settings::Settings(const std::string& usage, const std::string& description, const std::string& version)
-    : app_(std::make_unique<CLI::App>(description)) {
+    : usage_(usage), app_(std::make_unique<CLI::App>(description)) {
   app_->formatter(std::make_shared<HelpFormatter>(usage));
   app_->set_help_flag("-h,--help", "Print this help and exit");
   app_->set_version_flag("-V,--version", version, "Print the version and exit");
@@ -107,6 +107,16 @@ void Settings::add_config(const std::string& flags, const std::string& help) {
   add(flags, "FILE", help, [this](const std::string& path) { file_ = path; });
 }
 
+void Settings::add_flag(const std::string& flags, const std::string& help, bool& given) {
+  app_->add_flag_function(
+      flags, [&given](std::int64_t count) { given = count > 0; }, help);
+  plain_flags_.push_back(long_name(flags));
+}
+
+void Settings::expect_arguments(const std::vector<std::string>& names) {
+  argument_names_ = names;
+}
+
 void Settings::set_footer(const std::string& text) {
   app_->footer(text);
 }
@@ -135,15 +145,32 @@ void Settings::parse_flags(const std::vector<std::string>& arguments) {
   } catch (const CLI::Error& error) {
     throw UsageError(error.what());
   }
-  if (const auto extras = app_->remaining(); !extras.empty()) refuse_unknown(extras.front());
+  take_arguments(app_->remaining());
+}
+
+void Settings::take_arguments(const std::vector<std::string>& given) {
+  const std::size_t wanted = argument_names_ ? argument_names_->size() : 0;
+  for (const std::string& each : given) {
+    // "-1" is a number, whatever CLI11 makes of it.
+    const bool is_flag = each.size() > 1 && each[0] == '-' && (each[1] < '0' || each[1] > '9');
+    if (each == "--" && argument_names_) continue;
+    if (is_flag || arguments_.size() == wanted) refuse_unknown(each);
+    arguments_.push_back(each);
+  }
+  if (arguments_.size() < wanted)
+    throw UsageError(fmt::format("{} is missing (usage: {})", (*argument_names_)[arguments_.size()], usage_));
 }
 
 void Settings::refuse_unknown(const std::string& flag) const {
-  if (!flag.starts_with('-'))
+  const bool is_argument = !flag.starts_with('-');
+  if (is_argument && argument_names_)
+    throw UsageError(fmt::format("unexpected argument \"{}\" (usage: {})", flag, usage_));
+  if (is_argument)
     throw UsageError(fmt::format(
         R"(unexpected argument "{0}" (to run a command as the worker, put it after "--": baton -- {0}))", flag));
   std::vector<std::string> known{"--help", "--version"};
   for (const auto& [name, option] : options_) known.push_back("--" + name);
+  for (const std::string& name : plain_flags_) known.push_back("--" + name);
   const std::string_view near = nearest_word(flag, known);
   throw UsageError(
       fmt::format("unknown flag {}{}", flag, near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));

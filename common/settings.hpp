@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,14 @@ class Settings {
   /// The file that the rest is read from, too: "-c,--config".
   void add_config(const std::string& flags, const std::string& help);
 
+  /// A flag without a value, on the command line alone.
+  void add_flag(const std::string& flags, const std::string& help, bool& given);
+  /// What has to stand on the command line without a flag, by names for the errors. Without this, or with no name,
+  /// nothing may.
+  void expect_arguments(const std::vector<std::string>& names);
+  /// As many as were expected.
+  [[nodiscard]] const std::vector<std::string>& arguments() const { return arguments_; }
+
   void set_footer(const std::string& text);
 
   /// Reads all places. Throws UsageError, or InformationAsked.
@@ -52,13 +61,18 @@ class Settings {
   void parse_flags(const std::vector<std::string>& arguments);
   void parse_environment();
   void parse_file();
+  void take_arguments(const std::vector<std::string>& given);
   [[noreturn]] void refuse_unknown(const std::string& flag) const;
   /// Both put the place in front of what `run` throws: a setter of ours, or CLI11 before it gets there.
   void placed(const std::string& flag, const std::function<void()>& run) const;
   void translated(const std::string& flag, const std::function<void()>& run) const;
 
+  std::string usage_;
   std::unique_ptr<CLI::App> app_;
   std::map<std::string, CLI::Option*> options_;  ///< by long name without dashes
+  std::vector<std::string> plain_flags_;         ///< those without a value, likewise
+  std::optional<std::vector<std::string>> argument_names_;
+  std::vector<std::string> arguments_;
   std::function<std::string(const std::string&)> place_;
   std::string file_;
 };

@@ -95,8 +95,7 @@ bool ControlSessions::has_room_to_wait() const {
   return static_cast<std::size_t>(held) < limits_.waiting;
 }
 
-void ControlSessions::remove(ControlSession& session) {
-  sessions_.remove(&session);
+void ControlSessions::rest() {
   if (sessions_.empty()) deadline_.cancel();
 }
 
@@ -112,7 +111,7 @@ ControlSession::ControlSession(std::shared_ptr<ControlSessions> group, Fd connec
 }
 
 ControlSession::~ControlSession() {
-  group_->remove(*this);
+  group_->forget(*this);
 }
 
 void ControlSession::close() {
@@ -121,7 +120,8 @@ void ControlSession::close() {
   socket_.close(ignored);
   deadline_.cancel();
   wake();
-  group_->remove(*this);
+  group_->forget(*this);
+  group_->rest();
 }
 
 void ControlSession::finish() {
@@ -188,7 +188,7 @@ asio::awaitable<void> ControlSession::serve() {
 }
 
 asio::awaitable<bool> ControlSession::read_request() {
-  parser_.emplace();
+  parser_ = std::make_unique<Parser>();
   timed_out_ = false;
   parser_->header_limit(most_header);
   parser_->body_limit(most_body);
@@ -230,6 +230,8 @@ asio::awaitable<void> ControlSession::refuse(const Reply& reply) {
 }
 
 asio::awaitable<void> ControlSession::answer() {
+  // From here on there is an answer to come: what the command does may end in close(), before it returns.
+  enter(Phase::writing, group_->limits().sending);
   const auto& request = parser_->get();
   const std::string_view method(request.method_string().data(), request.method_string().size());
   const std::string_view target(request.target().data(), request.target().size());

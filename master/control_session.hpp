@@ -44,7 +44,9 @@ class ControlSessions : public std::enable_shared_from_this<ControlSessions> {
   [[nodiscard]] Commands* commands() const { return commands_; }
   [[nodiscard]] const ControlLimits& limits() const { return limits_; }
   [[nodiscard]] bool has_room_to_wait() const;
-  void remove(ControlSession& session);
+  void forget(ControlSession& session) { sessions_.remove(&session); }
+  /// After a session's end: when it was the last, there is nothing left to wait for.
+  void rest();
 
  private:
   [[nodiscard]] std::list<ControlSession*> all() const { return sessions_; }
@@ -101,7 +103,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
 
   [[nodiscard]] bool is_allowed();
   Reply begin(const Demand& demand);
-  void call(Commands& commands, const Demand& demand, Done done);
+  static void call(Commands& commands, const Demand& demand, Done done);
   void hear(const boost::json::object& event);
   std::string next_piece(bool is_chunked);
   void watch_for_hang_up();
@@ -115,7 +117,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer wake_;  ///< never expires: its cancelling wakes who waits for an outcome or an event
   boost::beast::flat_buffer buffer_;
-  std::optional<Parser> parser_;
+  std::unique_ptr<Parser> parser_;
   std::optional<Outcome> outcome_;
   std::unique_ptr<Events::Subscription> subscription_;
   std::string unsent_;  ///< events

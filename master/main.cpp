@@ -1,4 +1,4 @@
-// The composition root: one binary, two roles. Nothing else knows both.
+// The composition root: one binary, two roles and the client of the control socket. Nothing else knows both roles.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "common/settings.hpp"
+#include "master/client.hpp"
 #include "master/master.hpp"
 #include "worker/worker.hpp"
 
@@ -25,8 +26,10 @@ void ensure_standard_streams() {
 
 int run(std::vector<std::string> arguments) {
   const bool is_worker = !arguments.empty() && arguments.front() == "worker";
+  const bool is_client = !arguments.empty() && baton::is_client_command(arguments.front());
   const char* const role = is_worker ? "baton worker" : "baton";
   try {
+    if (is_client) return baton::run_client(arguments);
     if (!is_worker) return baton::run_master(arguments);
     arguments.erase(arguments.begin());
     return baton::run_worker(arguments);

@@ -201,7 +201,8 @@ void Supervisor::expire(TimePoint at) {
     if (state == State::starting) {
       const std::string what =
           fmt::format("{} was not ready within {} ms", worker.name(), options.ready_timeout.count());
-      log::warning("{} and is stopped", what);
+      const bool is_replaced = failed.loss && !failed.loss->ends_reload;
+      log::warning("{} and is stopped{}", what, is_replaced ? "; " + in_words(failed.loss->delay) : "");
       tell("worker_late", worker, what);
       if (failed.loss) after_loss(*failed.loss, what);
     } else if (state == State::draining) {

@@ -116,7 +116,7 @@ TEST_CASE("workers that do not finish in time are killed, and that is a clean en
   Baton baton(with_stubborn({"-w", "2", "--drain-timeout", "200ms"}));
   baton.program().wait_for("prepared", 2);
   CHECK(baton.stop(SIGTERM) == "code 0");
-  CHECK(baton.count(" did not finish within 200 ms and is killed") == 2);
+  CHECK(baton.program().wait_for("did not finish within 200 ms and is killed", 2).size() == 2);
   CHECK(baton.program().wait_for("was killed by SIGKILL (Killed)", 2).size() == 2);
 }
 

@@ -432,6 +432,18 @@ TEST_CASE("control: closing lets answers out, ends the rest, and leaves nothing 
   CHECK(stopper.is_closed());
 }
 
+TEST_CASE("control: a command that ends with closing, before it returns, is answered") {
+  const NoLeak no_leak;
+  ControlServer server;
+  ControlPeer peer(server);
+  server.commands.on_ask = [&](const std::string&, const Done& done) {
+    done({true, "stopped"});
+    server.control->close();
+  };
+  CHECK(peer.request("POST /stop").message() == "stopped");
+  CHECK(peer.is_closed());
+}
+
 TEST_CASE("control: closing does not wait for ever for a command or a reader") {
   const NoLeak no_leak;
   ControlServer server(hasty());

@@ -1,6 +1,7 @@
 // Unit tests of the vault: a listener that this process keeps, though none of its descriptors is it.
 #include "master/vault.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,6 +19,11 @@ namespace {
 
 NamedAddress address(const std::string& text) {
   return parse_named_address(text, 0);
+}
+
+/// A Unix name of this process's own: other tests run beside it.
+std::string own_name() {
+  return fmt::format("unix:@baton-vault-test-{}", ::getpid());
 }
 
 /// Whether one of this process's descriptors listens.
@@ -45,7 +51,7 @@ int connect_error(const std::string& where) {
 TEST_CASE(
     "a parked listener goes on listening, though no descriptor here is it, and can be taken out again and again") {
   const NoLeak no_leak;
-  const std::string where = GENERATE("127.0.0.1:0", "[::1]:0", "unix:@baton-vault-test");
+  const std::string where = GENERATE(as<std::string>{}, "127.0.0.1:0", "[::1]:0", own_name());
   ListenerAlarm alarm;
   const Vault vault(address(where), 16, alarm);
   CHECK_FALSE(holds_a_listener());
@@ -61,7 +67,7 @@ TEST_CASE(
 
 TEST_CASE("emptied, clients are refused; reserved, still; listening again, they wait") {
   const NoLeak no_leak;
-  const std::string where = GENERATE("127.0.0.1:0", "unix:@baton-vault-test");
+  const std::string where = GENERATE(as<std::string>{}, "127.0.0.1:0", own_name());
   ListenerAlarm alarm;
   Vault vault(address(where), 16, alarm);
   const std::string bound = vault.address();
@@ -94,14 +100,14 @@ TEST_CASE("a listener that another holder shut down is noticed, and mended where
   CHECK(tcp.inspect().damage == Vault::Damage::none);
   CHECK(connect_error(tcp.address()) == 0);
 
-  Vault local(address("unix:@baton-vault-test"), 16, alarm);
+  Vault local(address(own_name()), 16, alarm);
   ::shutdown(local.copy().get(), SHUT_RDWR);
   CHECK(local.inspect().damage == Vault::Damage::shut_down);
   CHECK_FALSE(local.listen(16));
 }
 
 TEST_CASE("a backlog that another holder changed is noticed, with its size, and given back") {
-  const std::string where = GENERATE("127.0.0.1:0", "unix:@baton-vault-test");
+  const std::string where = GENERATE(as<std::string>{}, "127.0.0.1:0", own_name());
   ListenerAlarm alarm;
   Vault vault(address(where), 16, alarm);
   CHECK(vault.inspect().damage == Vault::Damage::none);
@@ -115,7 +121,7 @@ TEST_CASE("a backlog that another holder changed is noticed, with its size, and 
 
 TEST_CASE("of a Unix listener the kernel names who listened last") {
   ListenerAlarm alarm;
-  Vault vault(address("unix:@baton-vault-test"), 16, alarm);
+  Vault vault(address(own_name()), 16, alarm);
   const pid_t child = ::fork();
   if (child == 0) {
     ::listen(vault.copy().get(), 3);
@@ -126,7 +132,8 @@ TEST_CASE("of a Unix listener the kernel names who listened last") {
 }
 
 TEST_CASE("a Unix socket's file lives as long as its listener") {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / "baton-vault-test.sock";
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / fmt::format("baton-vault-test-{}.sock", ::getpid());
   {
     ListenerAlarm alarm;
     Vault vault(address("unix:" + path.string() + "?mode=0600"), 16, alarm);
@@ -152,7 +159,7 @@ TEST_CASE("the alarm rings when a parked listener is shut down, each time, and n
     return rung;
   };
   Vault tcp(address("127.0.0.1:0"), 16, alarm);
-  Vault local(address("unix:@baton-vault-test"), 16, alarm);
+  Vault local(address(own_name()), 16, alarm);
   {
     const Connection to_tcp(tcp.address());
     const Connection to_local(local.address());

@@ -129,11 +129,11 @@ int main(int argc, char** argv) {
 
   const std::string_view deed(argv[1]);
   if (!read_line()) return 3;
-  for (int i = 0; deed == "a refusal" && i < 2; ++i) {  // it is sent again, twice
+  if (deed == "a refusal") {
     say(nack);
-    if (!read_line()) return 3;
+    while (read_line()) say(nack);  // it is sent again
   }
-  say(deed == "a refusal" ? nack : ack);
+  say(ack);
   say(R"("begin")");
   ::sigwaitinfo(&begin, nullptr);
   if (const auto found = deeds.find(deed); found != deeds.end()) found->second();
