@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/parse.hpp>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 
 #include "tests/support/catch.hpp"
@@ -89,6 +91,32 @@ std::vector<pid_t> Baton::pids() {
   std::vector<pid_t> pids;
   for (const Worker& each : workers()) pids.push_back(each.pid);
   return pids;
+}
+
+std::map<int, pid_t> Baton::latest() const {
+  std::map<int, pid_t> found;
+  for (const std::string& line : program_.lines_with(" ready")) {
+    const auto at = line.find("] worker ");
+    Worker worker;
+    if (at != std::string::npos && std::sscanf(line.c_str() + at, "] worker %d pid %d ready", &worker.number, &worker.pid) == 2)
+      found[worker.number] = worker.pid;
+  }
+  return found;
+}
+
+Worker Baton::wait_for_successor(const Worker& predecessor) {
+  const auto current = [&] { return latest()[predecessor.number]; };
+  const bool came = program_.read_until([&] { return current() != 0 && current() != predecessor.pid; });
+  if (!came) FAIL("no successor of worker " << predecessor.number << " pid " << predecessor.pid);
+  return {predecessor.number, current()};
+}
+
+boost::json::object Baton::status() const {
+  Connection connection("unix:" + control());
+  connection.send("GET /status HTTP/1.1\r\nHost: baton\r\nConnection: close\r\n\r\n");
+  const Response response = connection.read_response();
+  REQUIRE(response.status == 200);
+  return boost::json::parse(response.body).as_object();
 }
 
 std::string Baton::control() const {

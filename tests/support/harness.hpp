@@ -2,6 +2,8 @@
 // log, stopped at the end of its scope. A test that ends with it still running asserts a clean stop by that.
 #pragma once
 
+#include <boost/json/object.hpp>
+#include <map>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -43,6 +45,12 @@ class Baton {
   /// Waits until all the workers that the first line announced are ready.
   const std::vector<Worker>& workers();
   [[nodiscard]] std::vector<pid_t> pids();
+  /// Who was ready last under each number, by the log so far.
+  [[nodiscard]] std::map<int, pid_t> latest() const;
+  /// Waits for the next under that number.
+  Worker wait_for_successor(const Worker& predecessor);
+  /// GET /status of its control socket.
+  [[nodiscard]] boost::json::object status() const;
 
   std::string wait_for(std::string_view part) { return program_.wait_for(part); }
   /// How many lines so far say that.

@@ -227,8 +227,12 @@ std::vector<std::string> Program::lines_with(std::string_view part) const {
   return found;
 }
 
-void Program::read_until(const Deadline& deadline) {
-  while (!deadline.has_passed() && !ended_) read_some(deadline);
+bool Program::read_until(const std::function<bool()>& condition, const Deadline& deadline) {
+  while (!condition()) {
+    if (deadline.has_passed() || !err_.pipe.is_open()) return false;
+    read_some(deadline);
+  }
+  return true;
 }
 
 std::vector<std::string> Program::lines() const {

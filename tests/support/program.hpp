@@ -45,8 +45,9 @@ class Program {
   std::vector<std::string> wait_for(std::string_view part, std::size_t count);
   /// The lines that hold `part`, of those that have been read.
   [[nodiscard]] std::vector<std::string> lines_with(std::string_view part) const;
-  /// Reads on until then: a program that writes much must not wait for the test.
-  void read_until(const Deadline& deadline);
+  /// Reads on until the condition holds; false if it does not in time, or can't any more. It is asked whenever
+  /// something was written.
+  bool read_until(const std::function<bool()>& condition, const Deadline& deadline = Deadline());
 
   /// Its end, as "code 0" or "signal 9"; the test fails if it does not come.
   std::string wait_for_end();
