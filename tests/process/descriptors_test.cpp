@@ -1,5 +1,5 @@
-// Process tests. Promise 1, not in the path: while workers serve, the master's descriptor table holds no listening
-// socket and no connection. And each process holds only what it should.
+// Process tests. Promise 1, not in the path: while workers serve, the master's descriptor table holds no socket that
+// clients connect to, and no connection. And each process holds only what it should.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -24,8 +24,10 @@ void check_sockets(Baton& baton, std::size_t addresses) {
 
   const Inodes listening = listening_sockets();
   const Inodes masters = sockets_of(baton.pid());
-  CHECK(common_to(masters, listening) == Inodes{});
-  // Its end of each channel, a socket in whose queue each listener is parked, the control socket; and nothing else.
+  const Inodes control = unix_listener(baton.control());
+  CHECK(control.size() == 1);
+  CHECK(common_to(masters, listening) == control);
+  // Its end of each channel, the queue that each listener is parked in, its control socket, and nothing else.
   CHECK(masters.size() == workers.size() + addresses + 1);
 
   Inodes listeners;

@@ -43,15 +43,6 @@ std::vector<std::string> with_stubborn(std::vector<std::string> arguments) {
   return arguments;
 }
 
-bool is_refused(const std::string& address) {
-  try {
-    const Connection connection(address);
-    return false;
-  } catch (const std::system_error& error) {
-    return error.code() == std::errc::connection_refused;
-  }
-}
-
 }  // namespace
 
 TEST_CASE("TERM, QUIT and INT end it with code 0 and leave no process, no socket file and no pid file") {

@@ -1,4 +1,5 @@
-// Process tests. Workers that end unasked: the log says how, and the others serve on.
+// Process tests. Workers that end unasked: the log says how, and the others serve on. What becomes of their posts is in
+// vault_test.cpp and restart_test.cpp.
 #include <fmt/format.h>
 
 #include <csignal>
@@ -43,17 +44,21 @@ TEST_CASE("a killed worker costs its own connections only") {
   CHECK(pid_in(other->read_response()) == survivor);
 }
 
-TEST_CASE("a foreign worker's exit code is told") {
-  Baton baton({"-w", "1", "--", "sh", "-c", "exit 3"});
-  CHECK(baton.wait_for(" exited with code 3; a new one starts").find("worker 1 pid ") != std::string::npos);
-}
-
-TEST_CASE("a foreign worker that leaves with code 0, unasked, is told of too") {
-  Baton baton({"-w", "1", "--", "true"});
-  baton.wait_for(" exited with code 0; a new one starts");
-}
-
-TEST_CASE("a worker's other deaths are named too") {
-  Baton baton({"-w", "1", "--", "sh", "-c", "kill -ABRT $$"});
-  baton.wait_for(" was killed by SIGABRT (Aborted");
+TEST_CASE("a foreign worker's end is told, be it a code or a signal") {
+  struct Row {
+    std::string script;
+    std::string end;
+  };
+  const Row row = GENERATE(values<Row>({
+      {"exit 3", " exited with code 3"},
+      {"exit 0", " exited with code 0"},  // unasked, it is no better than another
+      {"kill -ABRT $$", " was killed by SIGABRT (Aborted)"},
+      {"kill -SEGV $$", " was killed by SIGSEGV (Segmentation fault)"},
+      {"kill -TERM $$", " was killed by SIGTERM (Terminated)"},
+  }));
+  CAPTURE(row.script);
+  Baton baton({"-w", "1", "--", "sh", "-c", row.script});
+  const std::string line = baton.wait_for("worker 1 pid ");
+  CHECK(line.find(" warning master[") != std::string::npos);
+  CHECK(line.ends_with(row.end + "; a new one starts"));
 }

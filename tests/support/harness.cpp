@@ -4,10 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/parse.hpp>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <exception>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/endpoint.hpp"
 
 namespace baton::test {
 namespace {
@@ -89,9 +93,60 @@ std::vector<pid_t> Baton::pids() {
   return pids;
 }
 
+std::map<int, pid_t> Baton::latest() const {
+  std::map<int, pid_t> found;
+  for (const std::string& line : program_.lines_with(" ready")) {
+    const auto at = line.find("] worker ");
+    Worker worker;
+    if (at != std::string::npos && std::sscanf(line.c_str() + at, "] worker %d pid %d ready", &worker.number, &worker.pid) == 2)
+      found[worker.number] = worker.pid;
+  }
+  return found;
+}
+
+Worker Baton::wait_for_successor(const Worker& predecessor) {
+  const auto current = [&] { return latest()[predecessor.number]; };
+  const bool came = program_.read_until([&] { return current() != 0 && current() != predecessor.pid; });
+  if (!came) FAIL("no successor of worker " << predecessor.number << " pid " << predecessor.pid);
+  return {predecessor.number, current()};
+}
+
+boost::json::object Baton::status() const {
+  Connection connection("unix:" + control());
+  connection.send("GET /status HTTP/1.1\r\nHost: baton\r\nConnection: close\r\n\r\n");
+  const Response response = connection.read_response();
+  REQUIRE(response.status == 200);
+  return boost::json::parse(response.body).as_object();
+}
+
+std::string Baton::control() const {
+  std::string name = address();
+  std::replace(name.begin(), name.end(), '/', '_');
+  return fmt::format("{}/baton/{}.sock", runtime_directory(), name);
+}
+
+std::string Baton::wait_for_next(std::string_view part, std::size_t more) {
+  return program_.wait_for(part, count(part) + more).back();
+}
+
 std::string Baton::stop(int number) {
   signal(number);
   return program_.wait_for_end();
+}
+
+void reload(Baton& baton, int count) {
+  for (int i = 0; i < count; ++i) {
+    const std::size_t done = baton.count(": done, ");
+    baton.signal(SIGHUP);
+    baton.program().wait_for(": done, ", done + 1);
+  }
+}
+
+bool is_refused(const std::string& address) {
+  const Endpoint endpoint = endpoint_of(address);
+  const Fd socket = socket_for(endpoint);
+  if (::connect(socket.get(), endpoint.get(), endpoint.size) == 0) return false;
+  return errno == ECONNREFUSED || errno == ENOENT;
 }
 
 Outcome run_baton(const std::vector<std::string>& arguments, const std::vector<std::string>& variables) {

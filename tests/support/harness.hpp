@@ -2,8 +2,11 @@
 // log, stopped at the end of its scope. A test that ends with it still running asserts a clean stop by that.
 #pragma once
 
+#include <boost/json/object.hpp>
+#include <map>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "tests/support/client.hpp"
@@ -36,12 +39,24 @@ class Baton {
   [[nodiscard]] pid_t pid() const { return program_.pid(); }
   [[nodiscard]] const std::vector<std::string>& addresses() const { return addresses_; }
   [[nodiscard]] const std::string& address() const { return addresses_.front(); }
+  /// The path of its control socket, unless the test names another.
+  [[nodiscard]] std::string control() const;
 
   /// Waits until all the workers that the first line announced are ready.
   const std::vector<Worker>& workers();
   [[nodiscard]] std::vector<pid_t> pids();
+  /// Who was ready last under each number, by the log so far.
+  [[nodiscard]] std::map<int, pid_t> latest() const;
+  /// Waits for the next under that number.
+  Worker wait_for_successor(const Worker& predecessor);
+  /// GET /status of its control socket.
+  [[nodiscard]] boost::json::object status() const;
 
   std::string wait_for(std::string_view part) { return program_.wait_for(part); }
+  /// How many lines so far say that.
+  [[nodiscard]] std::size_t count(std::string_view part) const { return program_.lines_with(part).size(); }
+  /// Waits for as many such lines beyond those so far, and returns the last.
+  std::string wait_for_next(std::string_view part, std::size_t more = 1);
   void signal(int number) const { program_.signal(number); }
   /// Signals it, and returns its end.
   std::string stop(int number);
@@ -53,6 +68,23 @@ class Baton {
   std::size_t announced_ = 0;
   std::vector<Worker> workers_;
 };
+
+/// Asks for a reload by HUP and waits until it is done, `count` times.
+void reload(Baton& baton, int count = 1);
+
+/// For what no descriptor and no log line tells: looks again and again, until it is so or the patience is over.
+template <class Condition>
+bool becomes_true(Condition condition) {
+  const Deadline deadline;
+  while (!condition()) {
+    if (deadline.has_passed()) return false;
+    std::this_thread::sleep_for(2ms);
+  }
+  return true;
+}
+
+/// Whether a connection to it is refused, now.
+bool is_refused(const std::string& address);
 
 /// Of a log line "… worker N pid P …".
 Worker worker_in(const std::string& line);

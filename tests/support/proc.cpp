@@ -12,8 +12,6 @@
 #include <sstream>
 #include <string_view>
 
-#include "master/control_path.hpp"
-
 namespace baton::test {
 namespace {
 
@@ -42,9 +40,7 @@ void collect(const std::string& table, std::size_t state_field, std::string_view
   std::ifstream stream(table);
   for (std::string line; std::getline(stream, line);) {
     const std::vector<std::string> fields = words(line);
-    if (fields.size() <= inode_field || fields[state_field] != listening) continue;
-    const bool is_control = fields.size() > inode_field + 1 && fields[inode_field + 1].starts_with(control_directory());
-    if (!is_control) found.insert(std::stoull(fields[inode_field]));
+    if (fields.size() > inode_field && fields[state_field] == listening) found.insert(std::stoull(fields[inode_field]));
   }
 }
 
@@ -116,6 +112,29 @@ std::vector<pid_t> children_of(pid_t pid) {
     if (error != std::errc{} || end != name.data() + name.size()) continue;
     const std::vector<std::string> fields = stat_of(each);
     if (fields.size() > 1 && fields[1] == std::to_string(pid)) found.push_back(each);
+  }
+  return found;
+}
+
+std::vector<pid_t> living_children_of(pid_t pid) {
+  std::vector<pid_t> found;
+  for (const std::string& each : words(read_file(fmt::format("/proc/{0}/task/{0}/children", pid)))) {
+    const std::vector<std::string> fields = stat_of(std::stoi(each));
+    if (!fields.empty() && fields[0] != "Z" && fields[0] != "X") found.push_back(std::stoi(each));
+  }
+  return found;
+}
+
+std::uint64_t resident_memory(pid_t pid) {
+  return std::stoull("0" + words(status_of(pid, "VmRSS") + " 0").front()) * 1024;
+}
+
+Inodes unix_listener(const std::string& path) {
+  Inodes found;
+  std::ifstream stream("/proc/net/unix");
+  for (std::string line; std::getline(stream, line);) {
+    const std::vector<std::string> fields = words(line);
+    if (fields.size() > 7 && fields[7] == path && fields[3] == "00010000") found.insert(std::stoull(fields[6]));
   }
   return found;
 }

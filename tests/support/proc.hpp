@@ -17,7 +17,7 @@ std::map<int, std::string> descriptors_of(pid_t pid);
 using Inodes = std::set<std::uint64_t>;
 /// Of its sockets.
 Inodes sockets_of(pid_t pid);
-/// Of all sockets of this network namespace that listen, TCP over IPv4 and IPv6, and Unix; but for control sockets.
+/// Of all sockets of this network namespace that listen: TCP over IPv4 and IPv6, and Unix.
 Inodes listening_sockets();
 Inodes common_to(const Inodes& a, const Inodes& b);
 Inodes without(const Inodes& a, const Inodes& b);
@@ -32,6 +32,12 @@ constexpr std::uint64_t in_mask(int signal) {
 /// utime + stime in clock ticks (100 a second).
 std::uint64_t cpu_ticks(pid_t pid);
 std::vector<pid_t> children_of(pid_t pid);
+/// Of those, the ones that have not ended; quick enough to be asked all the time, and from any thread.
+std::vector<pid_t> living_children_of(pid_t pid);
+/// In bytes.
+std::uint64_t resident_memory(pid_t pid);
+/// The listening Unix socket with that path.
+Inodes unix_listener(const std::string& path);
 std::string command_line(pid_t pid);
 /// Ended, or killed and about to.
 bool is_dying(pid_t pid);

@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -17,6 +19,7 @@
 #include <utility>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/files.hpp"
 #include "tests/support/proc.hpp"
 
 namespace baton::test {
@@ -68,7 +71,10 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return list;
 }
 
-std::vector<std::string> environment_with(const std::vector<std::string>& variables) {
+std::vector<std::string> environment_with(std::vector<std::string> variables) {
+  const bool has_own = std::any_of(variables.begin(), variables.end(),
+                                   [](const std::string& each) { return each.starts_with("XDG_RUNTIME_DIR="); });
+  if (!has_own) variables.push_back("XDG_RUNTIME_DIR=" + runtime_directory());
   std::vector<std::string> environment = variables;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
@@ -80,6 +86,12 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
   return environment;
 }
 
+/// No core files: many of these programs are killed on purpose.
+void forbid_cores() {
+  const rlimit none{};
+  ::setrlimit(RLIMIT_CORE, &none);
+}
+
 [[noreturn]] void run_child(const Launch& launch, const Fd& out, const Fd& err) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // so that a test that ctest kills for its time leaves nothing
@@ -87,6 +99,7 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   static_cast<void>(::signal(SIGPIPE, SIG_DFL));
+  forbid_cores();
   ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
   ::dup2(out.get(), STDOUT_FILENO);
   ::dup2(err.get(), STDERR_FILENO);
@@ -101,7 +114,14 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
 
 }  // namespace
 
+std::string runtime_directory() {
+  static const Directory directory;
+  std::filesystem::create_directory(directory / "run");
+  return directory / "run";
+}
+
 Program::Program(const Launch& launch) {
+  static_cast<void>(runtime_directory());  // made here rather than in the child
   for (const std::string& each : launch.command) name_ += (name_.empty() ? "" : " ") + each;
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   auto [out, out_end] = make_pipe();
@@ -172,10 +192,8 @@ void Program::read_some(const Deadline& deadline) {
 std::vector<std::string> Program::wait_for(std::string_view part, std::size_t count) {
   const Deadline deadline;
   for (;;) {
-    std::vector<std::string> found;
-    for (std::string& line : lines())
-      if (line.find(part) != std::string::npos && found.size() < count) found.push_back(std::move(line));
-    if (found.size() == count) return found;
+    std::vector<std::string> found = lines_with(part);
+    if (found.size() >= count) return {found.begin(), found.begin() + static_cast<std::ptrdiff_t>(count)};
     const auto why = [&] { return fmt::format("{} line(s) with \"{}\", wanted {}", found.size(), part, count); };
     if (!err_.pipe.is_open()) fail(why() + ", and no more will come");
     if (deadline.has_passed()) fail(why() + " in time");
@@ -192,6 +210,29 @@ std::string Program::wait_for_end() {
   const auto end = try_wait_for_end(Deadline());
   if (!end) fail("it did not end in time");
   return *end;
+}
+
+std::vector<std::string> Program::lines_with(std::string_view part) const {
+  std::vector<std::string> found;
+  // By the whole text rather than by lines: it is looked through again for every few lines that come.
+  const std::string& text = err_.text;
+  for (auto at = text.find(part); at != std::string::npos;) {
+    const auto end = text.find('\n', at);
+    if (end == std::string::npos) break;
+    const auto before = text.rfind('\n', at);
+    const auto begin = before == std::string::npos ? 0 : before + 1;
+    found.push_back(text.substr(begin, end - begin));
+    at = text.find(part, end);
+  }
+  return found;
+}
+
+bool Program::read_until(const std::function<bool()>& condition, const Deadline& deadline) {
+  while (!condition()) {
+    if (deadline.has_passed() || !err_.pipe.is_open()) return false;
+    read_some(deadline);
+  }
+  return true;
 }
 
 std::vector<std::string> Program::lines() const {

@@ -16,6 +16,10 @@
 
 namespace baton::test {
 
+/// XDG_RUNTIME_DIR of every program that is given no other: there baton's control sockets are, and none of anybody
+/// else. Removed with what is in it when this process ends.
+std::string runtime_directory();
+
 struct Launch {
   std::vector<std::string> command;    ///< a path, or a name in PATH, and its arguments
   std::vector<std::string> variables;  ///< "NAME=value": on top of this process's, less BATON_… and NODE_…
@@ -39,6 +43,11 @@ class Program {
   std::string wait_for(std::string_view part) { return wait_for(part, 1).front(); }
   /// The first `count` such lines.
   std::vector<std::string> wait_for(std::string_view part, std::size_t count);
+  /// The lines that hold `part`, of those that have been read.
+  [[nodiscard]] std::vector<std::string> lines_with(std::string_view part) const;
+  /// Reads on until the condition holds; false if it does not in time, or can't any more. It is asked whenever
+  /// something was written.
+  bool read_until(const std::function<bool()>& condition, const Deadline& deadline = Deadline());
 
   /// Its end, as "code 0" or "signal 9"; the test fails if it does not come.
   std::string wait_for_end();

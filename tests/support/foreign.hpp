@@ -1,0 +1,16 @@
+// Process tests. Baton's arguments for workers that are a program of their own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace baton::test {
+
+/// Baton's own arguments, and behind them a worker of tests/support/odd_worker/foreign_worker.cpp in that mode.
+inline std::vector<std::string> with_foreign(std::vector<std::string> arguments, const std::vector<std::string>& mode) {
+  arguments.insert(arguments.end(), {"--", BATON_FOREIGN_WORKER});
+  arguments.insert(arguments.end(), mode.begin(), mode.end());
+  return arguments;
+}
+
+}  // namespace baton::test
