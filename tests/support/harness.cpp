@@ -98,7 +98,8 @@ std::map<int, pid_t> Baton::latest() const {
   for (const std::string& line : program_.lines_with(" ready")) {
     const auto at = line.find("] worker ");
     Worker worker;
-    if (at != std::string::npos && std::sscanf(line.c_str() + at, "] worker %d pid %d ready", &worker.number, &worker.pid) == 2)
+    if (line.ends_with(" ready") && at != std::string::npos &&
+        std::sscanf(line.c_str() + at, "] worker %d pid %d ready", &worker.number, &worker.pid) == 2)
       found[worker.number] = worker.pid;
   }
   return found;
