@@ -55,6 +55,8 @@ class Staff {
   /// Reaps and kills processes that a worker left behind and that came to us (PR_SET_CHILD_SUBREAPER): those whose
   /// worker is no more. To be called when a child has ended.
   void sweep_orphans();
+  /// All of them, and theirs, once there is no worker any more.
+  void end_orphans();
 
  private:
   using Handle = std::shared_ptr<WorkerHandle>;
