@@ -228,7 +228,7 @@ asio::awaitable<void> Staff::follow_notices(Handle worker) {
     if (notice.alive || notice.ready) worker->last_sign = std::chrono::steady_clock::now();
     worker->notified_ready = worker->notified_ready || notice.ready;
     if (notice.ready) tell_if_ready(*worker);
-    if (notice.hung) hearer_.on_hung(*worker);
+    if (notice.hung) hearer_.on_hung(*worker, "says that it hangs");
   }
 }
 

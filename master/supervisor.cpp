@@ -44,7 +44,7 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
 
 void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
-  generation_ = make_generation(std::move(options), nullptr, alarm_);
+  generation_ = make_generation(1, std::move(options), nullptr, alarm_);
   const Options& taken = generation_->options;
   name_ = taken.name.empty() ? generation_->listeners.front()->address() : taken.name;
   crew_.set_target(taken.workers);
