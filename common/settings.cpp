@@ -115,7 +115,6 @@ void Settings::add_flag(const std::string& flags, const std::string& help, bool&
 
 void Settings::expect_arguments(const std::vector<std::string>& names) {
   argument_names_ = names;
-  expects_arguments_ = true;
 }
 
 void Settings::set_footer(const std::string& text) {
@@ -150,21 +149,21 @@ void Settings::parse_flags(const std::vector<std::string>& arguments) {
 }
 
 void Settings::take_arguments(const std::vector<std::string>& given) {
-  const std::size_t wanted = argument_names_.size();
+  const std::size_t wanted = argument_names_ ? argument_names_->size() : 0;
   for (const std::string& each : given) {
     // "-1" is a number, whatever CLI11 makes of it.
     const bool is_flag = each.size() > 1 && each[0] == '-' && (each[1] < '0' || each[1] > '9');
-    if (each == "--" && expects_arguments_) continue;
+    if (each == "--" && argument_names_) continue;
     if (is_flag || arguments_.size() == wanted) refuse_unknown(each);
     arguments_.push_back(each);
   }
   if (arguments_.size() < wanted)
-    throw UsageError(fmt::format("{} is missing (usage: {})", argument_names_[arguments_.size()], usage_));
+    throw UsageError(fmt::format("{} is missing (usage: {})", (*argument_names_)[arguments_.size()], usage_));
 }
 
 void Settings::refuse_unknown(const std::string& flag) const {
   const bool is_argument = !flag.starts_with('-');
-  if (is_argument && expects_arguments_)
+  if (is_argument && argument_names_)
     throw UsageError(fmt::format("unexpected argument \"{}\" (usage: {})", flag, usage_));
   if (is_argument)
     throw UsageError(fmt::format(

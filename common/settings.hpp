@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,8 +71,7 @@ class Settings {
   std::unique_ptr<CLI::App> app_;
   std::map<std::string, CLI::Option*> options_;  ///< by long name without dashes
   std::vector<std::string> plain_flags_;         ///< those without a value, likewise
-  std::vector<std::string> argument_names_;
-  bool expects_arguments_ = false;  ///< not even by no name: a master's are explained otherwise
+  std::optional<std::vector<std::string>> argument_names_;
   std::vector<std::string> arguments_;
   std::function<std::string(const std::string&)> place_;
   std::string file_;
