@@ -69,7 +69,7 @@ TEST_CASE("many that never get ready: never more of them than twice the number t
 }
 
 TEST_CASE("a worker that takes its time is waited for, and is none of those that serve till then") {
-  Baton baton({"-w", "1", "--ready", "message", "--", "sh", "-c",
+  Baton baton({"-w", "1", "--ready", "message", "--", "bash", "-c",
                "sleep 0.5; echo '\"ready\"' >&$NODE_CHANNEL_FD; exec tail -f /dev/null"});
   CHECK(baton.status().at("ready").as_int64() == 0);
   CHECK(baton.status().at("workers").as_array().at(0).as_object().at("state") == "starting");

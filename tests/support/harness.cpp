@@ -117,7 +117,8 @@ boost::json::object Baton::status() const {
   connection.send("GET /status HTTP/1.1\r\nHost: baton\r\nConnection: close\r\n\r\n");
   const Response response = connection.read_response();
   REQUIRE(response.status == 200);
-  return boost::json::parse(response.body).as_object();
+  const boost::json::value value = boost::json::parse(response.body);
+  return value.as_object();
 }
 
 std::string Baton::control() const {

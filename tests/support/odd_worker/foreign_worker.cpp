@@ -3,8 +3,8 @@
 //
 //   foreign_worker FAULT [ARGUMENT...]
 //
-// Faults that are of one worker only, or happen once, say so by their arguments: NUMBER is a worker's, and FILE is
-// created by whoever commits the deed, and keeps the others from it.
+// Some faults are of one worker only: NUMBER. Some happen once: FILE is created by whoever commits the deed, and keeps
+// the others from it. Some wait for USR1.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -31,6 +31,7 @@ std::vector<int> listeners;
 std::vector<std::string> arguments;
 std::function<void()> tick;  ///< called every `tick_ms` or more often, if set
 int tick_ms = -1;
+std::function<void()> on_user_signal;  ///< USR1
 bool stops_on_term = true;
 bool heeds_channel = true;
 
@@ -128,16 +129,17 @@ bool read_channel() {
 }
 
 /// Until TERM or the end of the channel.
-int serve(int stop_signals) {
+int serve(int signals) {
   while (true) {
-    std::vector<pollfd> waits{{stop_signals, POLLIN, 0}, {heeds_channel ? channel : -1, POLLIN, 0}};
+    std::vector<pollfd> waits{{signals, POLLIN, 0}, {heeds_channel ? channel : -1, POLLIN, 0}};
     for (const int each : listeners) waits.push_back({each, POLLIN, 0});
     static_cast<void>(::poll(waits.data(), waits.size(), tick_ms));
     if (tick) tick();
     if (waits[0].revents != 0) {
       signalfd_siginfo received{};
-      static_cast<void>(::read(stop_signals, &received, sizeof received));
-      if (stops_on_term) return 0;
+      static_cast<void>(::read(signals, &received, sizeof received));
+      if (received.ssi_signo == SIGUSR1 && on_user_signal) on_user_signal();
+      if (received.ssi_signo == SIGTERM && stops_on_term) return 0;
     }
     if (waits[1].revents != 0 && !read_channel()) return 0;
     for (std::size_t i = 2; i < waits.size(); ++i) {
@@ -154,14 +156,12 @@ const std::map<std::string_view, std::function<void()>> faults{
     {"ignore term", [] { stops_on_term = false; }},
     {"exit 3", [] { std::exit(3); }},
     {"crash", [] { std::raise(SIGSEGV); }},
-    // NUMBER [FILE]
-    {"shutdown",
+    {"shutdown", [] { on_user_signal = [] { ::shutdown(listeners.front(), SHUT_RDWR); }; }},
+    {"listen", [] { on_user_signal = [] { ::listen(listeners.front(), 1); }; }},
+    // NUMBER: at once, and so do all its successors
+    {"always shutdown",
      [] {
-       if (is_number(0) && is_first(1)) ::shutdown(listeners.front(), SHUT_RDWR);
-     }},
-    {"listen",
-     [] {
-       if (is_number(0) && is_first(1)) ::listen(listeners.front(), 1);
+       if (is_number(0)) ::shutdown(listeners.front(), SHUT_RDWR);
      }},
     {"grandchildren", leave_grandchildren},
     {"say ready", [] { send_line(R"("ready")"); }},
@@ -196,12 +196,13 @@ int main(int argc, char** argv) {
   if (fault == "never ready")
     while (true) ::pause();
 
-  sigset_t term;
-  sigemptyset(&term);
-  sigaddset(&term, SIGTERM);
-  ::sigprocmask(SIG_BLOCK, &term, nullptr);
-  const int stop_signals = ::signalfd(-1, &term, SFD_CLOEXEC);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGUSR1);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
   if (!read_channel()) return 0;
   if (const auto found = faults.find(fault); found != faults.end()) found->second();
-  return serve(stop_signals);
+  return serve(signals);
 }
