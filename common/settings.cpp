@@ -157,8 +157,8 @@ void Settings::take_arguments(const std::vector<std::string>& given) {
     if (is_flag || arguments_.size() == wanted) refuse_unknown(each);
     arguments_.push_back(each);
   }
-  if (arguments_.size() < wanted)
-    throw UsageError(fmt::format("{} is missing (usage: {})", (*argument_names_)[arguments_.size()], usage_));
+  if (argument_names_ && arguments_.size() < argument_names_->size())
+    throw UsageError(fmt::format("{} is missing (usage: {})", argument_names_->at(arguments_.size()), usage_));
 }
 
 void Settings::refuse_unknown(const std::string& flag) const {

@@ -256,7 +256,7 @@ void Client::show_progress(const json::object& event) {
     fmt::print(err_, "\r\033[K{}", bar_text(done, of));
   else
     fmt::print(err_, "{} of {} workers\n", done, of);
-  std::fflush(err_);
+  static_cast<void>(std::fflush(err_));
 }
 
 int Client::finish(ClientConnection& answer) {

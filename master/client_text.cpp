@@ -107,7 +107,8 @@ std::string listeners_of(const json::object& status) {
     if (!each.is_object()) continue;
     const std::string name = member_text(each.get_object(), "name");
     const std::string address = member_text(each.get_object(), "address");
-    text += (text.empty() ? "" : ", ") + (name == "server" || name == "-" ? address : name + "=" + address);
+    const bool is_plain = name == "server" || name == "-";
+    text += fmt::format("{}{}{}{}", text.empty() ? "" : ", ", is_plain ? "" : name, is_plain ? "" : "=", address);
   }
   return text.empty() ? "" : "listening on " + text + "\n";
 }
@@ -155,9 +156,12 @@ std::string bar_text(std::int64_t done, std::int64_t of) {
 }
 
 std::string event_text(const json::object& event) {
-  const std::string message = member_text(event, "message");
-  return fmt::format("{} {}{}\n", member_text(event, "time"), member_text(event, "event"),
-                     message == "-" ? "" : " " + message);
+  std::string text = fmt::format("{} {}", member_text(event, "time"), member_text(event, "event"));
+  if (event.contains("message"))
+    text += " " + member_text(event, "message");
+  else if (event.contains("done"))
+    text += fmt::format(" {} of {}", member_text(event, "done"), member_text(event, "of"));
+  return text + "\n";
 }
 
 std::string status_text(const json::object& status, bool colours) {

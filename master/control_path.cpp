@@ -43,8 +43,10 @@ std::string objection(const std::string& directory) {
   if (::lstat(directory.c_str(), &found) == -1) return describe_errno(errno);
   if (!S_ISDIR(found.st_mode)) return "it is not a directory";
   if (found.st_uid != ::geteuid()) return fmt::format("it belongs to the user with the number {}", found.st_uid);
-  if ((found.st_mode & 0077) != 0)
-    return fmt::format("its mode is {:04o}, so that others get in: chmod 700 {}", found.st_mode & 07777, directory);
+  // Others may look in (systemd's RuntimeDirectory= is 0755): the sockets have modes of their own.
+  if ((found.st_mode & 0022) != 0)
+    return fmt::format("its mode is {:04o}, so that others can put sockets there: chmod 700 {}", found.st_mode & 07777,
+                       directory);
   return "";
 }
 

@@ -30,10 +30,10 @@ std::shared_ptr<Vault> take(std::vector<std::shared_ptr<Vault>>& left, const Nam
 
 }  // namespace
 
-std::shared_ptr<const Generation> make_generation(Options options, const Generation* predecessor,
+std::shared_ptr<const Generation> make_generation(unsigned number, Options options, const Generation* predecessor,
                                                   ListenerAlarm& alarm) {
   auto made = std::make_shared<Generation>();
-  made->number = predecessor == nullptr ? 1 : predecessor->number + 1;
+  made->number = number;
   made->command = worker_command(options);
   std::vector<std::shared_ptr<Vault>> left;
   if (predecessor != nullptr) left = predecessor->listeners;

@@ -18,7 +18,9 @@ struct Generation {
   std::vector<std::shared_ptr<Vault>> listeners;
 };
 
-/// Binds what `predecessor` (or nobody) does not have yet. Throws StartError, and nothing is changed then.
-std::shared_ptr<const Generation> make_generation(Options options, const Generation* predecessor, ListenerAlarm& alarm);
+/// Binds what `predecessor` (or nobody) does not have yet. `number` is one that no generation had before: workers of
+/// one that was rolled back may still be there. Throws StartError, and nothing is changed then.
+std::shared_ptr<const Generation> make_generation(unsigned number, Options options, const Generation* predecessor,
+                                                  ListenerAlarm& alarm);
 
 }  // namespace baton

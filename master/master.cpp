@@ -1,6 +1,7 @@
 // Master. From start to stop.
 #include "master/master.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
 
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/fd.hpp"
 #include "common/log.hpp"
 #include "master/control.hpp"
 #include "master/control_path.hpp"
@@ -48,9 +50,21 @@ class Master {
   Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); }, [this] { end(); }};
   std::optional<Control> control_;
   bool ended_ = false;
+  bool ends_with_terminal_ = false;  ///< it was started in one, and without nohup
 };
 
+/// Whether there is a controlling terminal, and somebody behind it.
+bool has_terminal() {
+  return Fd{::open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)}.is_open();
+}
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 void Master::run(Options options) {
+  ends_with_terminal_ = has_terminal() && !is_ignored(SIGHUP);
   for (const int each : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGCHLD}) signals_.add(each);
   // What a worker leaves behind comes to us, and not to init, where nobody would know to stop it.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -103,6 +117,8 @@ void Master::on_signal(int signal) {
   const Done nobody_waits = [](const Outcome&) {};
   switch (signal) {
     case SIGHUP:
+      // Of a terminal that was closed it is the old meaning: nobody is left to stop us.
+      if (ends_with_terminal_ && !has_terminal()) break;
       return supervisor_.reload(nobody_waits);
     case SIGTTIN:
       return supervisor_.scale("+1", nobody_waits);

@@ -2,6 +2,8 @@
 #include "master/staff.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +56,14 @@ int start_of(pid_t pid) {
   for (std::string entry; std::getline(environment, entry, '\0');)
     if (entry.starts_with(wanted)) return static_cast<int>(std::strtol(entry.c_str() + wanted.size(), nullptr, 10));
   return 0;
+}
+
+/// Whether a child that was sent KILL ends, as it does unless the kernel holds it.
+bool ends_soon(pid_t pid) {
+  constexpr int patience_ms = 1000;
+  const Fd process{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+  pollfd state{process.get(), POLLIN, 0};
+  return process.is_open() && ::poll(&state, 1, patience_ms) == 1;
 }
 
 }  // namespace
@@ -218,7 +228,7 @@ asio::awaitable<void> Staff::follow_notices(Handle worker) {
     if (notice.alive || notice.ready) worker->last_sign = std::chrono::steady_clock::now();
     worker->notified_ready = worker->notified_ready || notice.ready;
     if (notice.ready) tell_if_ready(*worker);
-    if (notice.hung) hearer_.on_hung(*worker);
+    if (notice.hung) hearer_.on_hung(*worker, "says that it hangs");
   }
 }
 
@@ -272,6 +282,15 @@ void Staff::sweep_orphans() {
     if (!killed_orphans_.insert(pid).second) continue;
     log::warning("a worker that has ended left {} pid {} behind, which is killed", program, pid);
     ::kill(pid, SIGKILL);
+  }
+}
+
+void Staff::end_orphans() {
+  // The children of one that is killed come to us in their turn.
+  for (std::vector<pid_t> left = children(); !left.empty(); left = children()) {
+    sweep_orphans();
+    for (const pid_t pid : left)
+      if (killed_orphans_.contains(pid) && !ends_soon(pid)) return log::error("pid {} does not end by KILL", pid);
   }
 }
 

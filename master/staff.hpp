@@ -24,8 +24,8 @@ class Staff {
     virtual void on_ready(WorkerHandle& worker) = 0;
     /// `why` goes on from its name.
     virtual void on_wants_to_retire(WorkerHandle& worker, std::string_view why) = 0;
-    /// It says itself that it hangs.
-    virtual void on_hung(WorkerHandle& worker) = 0;
+    /// `how` goes on from its name.
+    virtual void on_hung(WorkerHandle& worker, std::string_view how) = 0;
     /// Its process is reaped; the record goes after this.
     virtual void on_exit(WorkerHandle& worker, const Ending& ending) = 0;
 
@@ -55,6 +55,8 @@ class Staff {
   /// Reaps and kills processes that a worker left behind and that came to us (PR_SET_CHILD_SUBREAPER): those whose
   /// worker is no more. To be called when a child has ended.
   void sweep_orphans();
+  /// All of them, and theirs, once there is no worker any more.
+  void end_orphans();
 
  private:
   using Handle = std::shared_ptr<WorkerHandle>;

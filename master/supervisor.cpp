@@ -44,7 +44,7 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
 
 void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
-  generation_ = make_generation(std::move(options), nullptr, alarm_);
+  generation_ = make_generation(1, std::move(options), nullptr, alarm_);
   const Options& taken = generation_->options;
   name_ = taken.name.empty() ? generation_->listeners.front()->address() : taken.name;
   crew_.set_target(taken.workers);
@@ -74,6 +74,7 @@ void Supervisor::advance() {
     timer_.cancel();
     housekeeping_.cancel();
     alarm_watch_.cancel();
+    staff_.end_orphans();
     for (Done& done : std::exchange(stop_done_, {})) done({true, "stopped"});
     return on_all_ended_();
   }
@@ -105,7 +106,7 @@ void Supervisor::start_member(unsigned post) {
     const std::string why =
         fmt::format("worker {}: {}{}", post, error.what(), system == nullptr ? "" : way_out(system->code().value()));
     const Loss loss = crew_.not_started(post, now());
-    log::error("{}; {}", why, in_words(loss.delay));
+    log::error("{}; {}", why, loss.ends_reload ? "the reload is given up" : in_words(loss.delay));
     after_loss(loss, why);
   }
 }

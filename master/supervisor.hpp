@@ -56,7 +56,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
 
   void on_ready(WorkerHandle& worker) override;
   void on_wants_to_retire(WorkerHandle& worker, std::string_view why) override;
-  void on_hung(WorkerHandle& worker) override;
+  void on_hung(WorkerHandle& worker, std::string_view how) override;
   void on_exit(WorkerHandle& worker, const Ending& ending) override;
 
   // supervisor.cpp: what is, against what is wanted
@@ -112,6 +112,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   std::string control_;
   std::string started_;
   int last_id_ = 0;
+  unsigned last_generation_ = 1;
   bool starting_ = false;
   bool stopping_ = false;
   unsigned reloads_ = 0;                       ///< begun

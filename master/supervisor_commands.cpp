@@ -105,7 +105,8 @@ void Supervisor::begin_reload() {
 void Supervisor::take_over(Options options) {
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
   const std::string fixed = fixed_change(generation_->options, options);
-  auto next = make_generation(std::move(options), generation_.get(), alarm_);
+  auto next = make_generation(last_generation_ + 1, std::move(options), generation_.get(), alarm_);
+  last_generation_ = next->number;
   const Options& wanted = next->options;
   if (!fixed.empty()) log::warning("{}: a change of this setting takes effect when baton is started again", fixed);
   for (const auto& vault : next->listeners)

@@ -53,15 +53,17 @@ void Supervisor::find_hung(TimePoint at) {
     const bool is_watched = patience.count() > 0 && (state == State::ready || state == State::draining);
     if (is_watched && worker->last_sign + patience < at) silent.push_back(id);
   }
-  for (const int id : silent) on_hung(staff_.at(id));
+  for (const int id : silent) {
+    WorkerHandle& worker = staff_.at(id);
+    on_hung(worker, fmt::format("has not been heard of for {} ms", worker.generation->options.hang_timeout.count()));
+  }
 }
 
-void Supervisor::on_hung(WorkerHandle& worker) {
+void Supervisor::on_hung(WorkerHandle& worker, std::string_view how) {
   const Crew::Failed failed = crew_.fail(worker.id, Event::hung, std::chrono::steady_clock::now());
   if (failed.action == Action::none) return;
   staff_.carry_out(worker.id, failed.action);
-  const std::string what =
-      fmt::format("{} has not been heard of for {} ms", worker.name(), worker.generation->options.hang_timeout.count());
+  const std::string what = fmt::format("{} {}", worker.name(), how);
   log::warning("{} and is killed", what);
   tell("worker_hung", worker, what);
   if (failed.loss) {

@@ -1,4 +1,4 @@
-"""The servers that scripts/bench compares: how each is started, known to be ready, observed and stopped."""
+"""The servers that scripts/bench and scripts/chaos compare: how each is started, known to be ready, observed and stopped."""
 import contextlib
 import os
 import re
@@ -36,25 +36,28 @@ def plain_environment():
 class Server:
     """One running server and all its processes."""
 
-    def __init__(self, name, workers, options, folder):
+    def __init__(self, name, workers, options, folder, flags):
         self.name = name
         self.workers = workers
         self.port = free_port()
         self.log_path = folder / "log"
-        command = self.command(options, folder)
+        command = self.command(options, folder, flags)
         with open(self.log_path, "wb") as log:
             self.started = time.perf_counter()
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=plain_environment(), start_new_session=True)
 
-    def command(self, options, folder):
+    def command(self, options, folder, flags):
         if self.name == "baton":
-            return [options.baton, "-l", f"127.0.0.1:{self.port}", "-w", str(self.workers)]
+            where = ["-l", f"127.0.0.1:{self.port}", "--control", str(folder / "control.sock")]
+            return [options.baton, *where, "-w", str(self.workers), *flags]
         if self.name == "node":
             return ["node", str(PARTS / "master.js"), str(self.port), str(self.workers)]
-        template = (PARTS / "nginx.conf").read_text()
-        config = folder / "nginx.conf"
+        template = (PARTS / f"{self.name}.conf").read_text()
+        config = folder / f"{self.name}.conf"
         config.write_text(template.replace("@WORKERS@", str(self.workers)).replace("@PORT@", str(self.port)))
+        if self.name == "haproxy":
+            return ["haproxy", "-W", "-db", "-f", str(config)]
         return ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)]
 
     def failure(self, what):
@@ -68,7 +71,7 @@ class Server:
                 handles.append(os.pidfd_open(pid))
         self.process.send_signal(signal.SIGTERM)
         if not all_ended(handles):
-            print(f"scripts/bench: {self.name} did not stop within {DEADLINE_S} s and is killed", file=sys.stderr)
+            print(f"{Path(sys.argv[0]).name}: {self.name} did not stop within {DEADLINE_S} s and is killed", file=sys.stderr)
         for handle in handles:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
@@ -114,6 +117,25 @@ class Server:
         while self.descriptors() > descriptors:
             if time.perf_counter() > deadline:
                 raise self.failure(f"holds {self.descriptors()} descriptors after a load, {descriptors} before")
+
+    def await_log(self, text, count):
+        """Until the log holds `text` that many times."""
+        deadline = time.perf_counter() + DEADLINE_S
+        while self.log_path.read_bytes().count(text) < count:
+            if time.perf_counter() > deadline or self.is_gone():
+                raise self.failure(f"has not said \"{text.decode()}\" {count} times")
+            time.sleep(0.001)
+
+    def children(self):
+        return set(self.pids()) - {self.process.pid}
+
+    def await_children(self, wanted):
+        """Until `wanted` holds of the set of its children."""
+        deadline = time.perf_counter() + DEADLINE_S
+        while not wanted(self.children()):
+            if time.perf_counter() > deadline:
+                raise self.failure(f"has the children {self.children()}")
+            time.sleep(0.001)
 
     def pids(self):
         found, waiting = [], [self.process.pid]
@@ -164,9 +186,9 @@ def all_ended(handles):
 
 
 @contextlib.contextmanager
-def running(name, workers, options):
+def running(name, workers, options, flags=()):
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
-        server = Server(name, workers, options, Path(folder))
+        server = Server(name, workers, options, Path(folder), flags)
         try:
             yield server
         finally:

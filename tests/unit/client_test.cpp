@@ -152,6 +152,8 @@ TEST_CASE("client: ages, sizes, bars and events") {
   CHECK(bar_text(9, 4) == "[##############################] 9 of 4");
   CHECK(bar_text(0, 0) == "[##############################] 0 of 0");
   CHECK(event_text({{"time", "T"}, {"event", "stopping"}}) == "T stopping\n");
+  CHECK(event_text({{"time", "T"}, {"event", "scale_progress"}, {"done", 1}, {"of", 2}}) ==
+        "T scale_progress 1 of 2\n");
   CHECK(event_text({{"time", "T"}, {"event", "worker_ready"}, {"message", "worker 2 pid 7 ready"}}) ==
         "T worker_ready worker 2 pid 7 ready\n");
 }

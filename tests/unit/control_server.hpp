@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,7 +60,7 @@ class FakeCommands final : public Commands {
 
 struct ControlServer {
   explicit ControlServer(const ControlLimits& limits = {}) {
-    control.emplace(context.get_executor(), commands, path, limits);
+    control = std::make_unique<Control>(context.get_executor(), commands, path, limits);
   }
 
   /// Runs what is ready, and a little more, until `done` is true; the test fails when it never is.
@@ -85,7 +86,7 @@ struct ControlServer {
   std::string path = directory.file("baton.sock");
   boost::asio::io_context context{1};
   FakeCommands commands;
-  std::optional<Control> control;
+  std::unique_ptr<Control> control;  ///< on the heap, where a sanitizer sees what is used after its end
 };
 
 struct ControlAnswer {

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <boost/asio/post.hpp>
 #include <boost/json/serialize.hpp>
 #include <filesystem>
 #include <list>
@@ -210,8 +211,14 @@ TEST_CASE("control: 1 MB of header gets 431 and a large body 413, and both can b
   const NoLeak no_leak;
   ControlServer server;
   ControlPeer header(server);
-  header.send("GET /status HTTP/1.1\r\nX: " + std::string(1'000'000, 'x') + "\r\n\r\n");
+  CHECK(header.send("GET /status HTTP/1.1\r\nX: " + std::string(1'000'000, 'x') + "\r\n\r\n"));
   CHECK(header.answer().status == 431);
+  ControlPeer above(server);
+  CHECK(above.send("GET /status HTTP/1.1\r\nX: " + std::string(8192, 'x') + "\r\n\r\n"));
+  CHECK(above.answer().status == 431);
+  ControlPeer below(server);
+  CHECK(below.send("GET /status HTTP/1.1\r\nX: " + std::string(8100, 'x') + "\r\n\r\n"));
+  CHECK(below.answer().status == 200);
   ControlPeer target(server);
   target.send("GET /" + std::string(1'000'000, 'x'));
   CHECK(target.answer().status == 431);
@@ -486,6 +493,13 @@ TEST_CASE("control: it can be destroyed with anything under way, and commands ma
   SECTION("and the loop never runs again") {
     server.control.reset();
     server.commands.asked.front().done({true, "late"});
+  }
+  SECTION("between a connection's arrival and its acceptance") {
+    ControlPeer next(server);
+    // Runs before what the loop learns of the arrival, which has then succeeded for nobody.
+    boost::asio::post(server.context, [&] { server.control.reset(); });
+    server.settle();
+    CHECK(next.is_closed());
   }
   SECTION("before it has accepted") {
     ControlPeer next(server);

@@ -262,4 +262,29 @@ TEST_CASE("a worker's settings have bounds") {
   CHECK(contains(refused("--log-format=xml"), "--log-format: \"xml\" is no format"));
 }
 
+TEST_CASE("arguments without a flag are taken where they are expected, and numbers are none of the flags") {
+  const auto given = [](const Words& names, const Words& arguments) {
+    Settings settings("program [flags]", "A program", "1");
+    bool loud = false;
+    settings.add_flag("--loud", "Loud", loud);
+    settings.expect_arguments(names);
+    settings.parse(arguments);
+    return std::make_pair(settings.arguments(), loud);
+  };
+  CHECK(given({"AMOUNT"}, {"8"}) == std::make_pair(Words{"8"}, false));
+  CHECK(given({"AMOUNT"}, {"--loud", "-1"}) == std::make_pair(Words{"-1"}, true));
+  CHECK(given({"AMOUNT"}, {"-12", "--loud"}) == std::make_pair(Words{"-12"}, true));
+  CHECK(given({"AMOUNT"}, {"--", "-1"}) == std::make_pair(Words{"-1"}, false));
+  CHECK(given({"A", "B"}, {"x", "--loud", "y"}) == std::make_pair(Words{"x", "y"}, true));
+  CHECK(given({}, {}) == std::make_pair(Words{}, false));
+  const auto refused = [&](const Words& names, const Words& arguments) {
+    return message_of<UsageError>([&] { given(names, arguments); });
+  };
+  CHECK(refused({"A", "B"}, {"x"}) == "B is missing (usage: program [flags])");
+  CHECK(refused({"A"}, {"x", "y"}) == "unexpected argument \"y\" (usage: program [flags])");
+  CHECK(refused({}, {"x"}) == "unexpected argument \"x\" (usage: program [flags])");
+  CHECK(refused({"A"}, {"-x"}) == "unknown flag -x");
+  CHECK(refused({"A"}, {"--lod"}) == "unknown flag --lod (did you mean --loud?)");
+}
+
 }  // namespace baton::test
