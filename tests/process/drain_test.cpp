@@ -43,7 +43,7 @@ TEST_CASE("a request that comes in pieces through a reload is answered, too") {
   const Worker old = baton.workers().front();
   Connection slow(baton.address());
   slow.send(request.substr(0, 10));
-  const Connection other(baton.address());  // so that the first has been accepted when this is noticed
+  CHECK(answering_pid(baton.address()) == old.pid);  // so the one before has been accepted, too
   baton.signal(SIGHUP);
   baton.wait_for("draining, ");
   slow.send(request.substr(10));
