@@ -21,13 +21,15 @@ const std::string begun = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r
 
 TEST_CASE(
     "a request under way through a reload is answered by the old worker, and the answer is the connection's last") {
-  Baton baton({"-w", "1"});
+  Baton baton({"-w", "1", "--log-level", "debug"});
   const Worker old = baton.workers().front();
   Connection under_way(baton.address());
   under_way.send(begun);
   CHECK(under_way.read_response().status == 100);
   baton.signal(SIGHUP);
-  baton.wait_for_successor(old);
+  const Worker successor = baton.wait_for_successor(old);
+  baton.wait_for("draining, 1 connections");
+  CHECK(answering_pid(baton.address()) == successor.pid);
   under_way.send("world");
   const Response response = under_way.read_response();
   CHECK(pid_in(response) == old.pid);
@@ -41,7 +43,7 @@ TEST_CASE("a request that comes in pieces through a reload is answered, too") {
   const Worker old = baton.workers().front();
   Connection slow(baton.address());
   slow.send(request.substr(0, 10));
-  const Connection other(baton.address());  // so that the first has been accepted when this is noticed
+  CHECK(answering_pid(baton.address()) == old.pid);  // so the one before has been accepted, too
   baton.signal(SIGHUP);
   baton.wait_for("draining, ");
   slow.send(request.substr(10));

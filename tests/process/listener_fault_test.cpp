@@ -25,7 +25,7 @@ struct Row {
 };
 
 std::string address_of(const std::string& kind, const Directory& directory) {
-  return kind == "unix" ? "unix:" + directory / "x.sock" : kind == "abstract" ? "unix:@baton-test-fault" : kind;
+  return kind == "unix" ? "unix:" + directory / "x.sock" : kind == "abstract" ? abstract_address() : kind;
 }
 
 /// That connections are answered, from now on, every one.

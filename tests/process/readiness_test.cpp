@@ -48,7 +48,7 @@ TEST_CASE("another sign than the one that was chosen makes nobody ready, and one
 }
 
 TEST_CASE("one that never gets ready and does not heed TERM is killed") {
-  Baton baton({"-w", "1", "--ready", "notify", "--ready-timeout", "200ms", "--", "sh", "-c",
+  Baton baton({"-w", "1", "--ready", "notify", "--ready-timeout", "200ms", "--drain-timeout", "200ms", "--", "sh", "-c",
                "trap '' TERM; exec tail -f /dev/null"});
   const Worker late = worker_in(baton.wait_for(" was not ready within 200 ms and is stopped"));
   baton.wait_for(fmt::format("worker 1 pid {} was killed by SIGKILL (Killed)", late.pid));

@@ -50,7 +50,7 @@ TEST_CASE("a worker that can't live is started at once, and then after longer an
 }
 
 TEST_CASE("every worker fails: clients are refused at once, until one is well again") {
-  const std::string address = GENERATE("127.0.0.1:0", "[::1]:0", "unix:@baton-test-restart");
+  const std::string address = GENERATE(values<std::string>({"127.0.0.1:0", "[::1]:0", abstract_address()}));
   const Directory directory;
   const std::string cure = directory / "cure";
   Baton baton(with_foreign({"-w", "3", "-l", address}, {"needs", cure}));

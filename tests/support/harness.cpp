@@ -2,6 +2,7 @@
 #include "tests/support/harness.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/parse.hpp>
@@ -142,6 +143,10 @@ void reload(Baton& baton, int count) {
     baton.signal(SIGHUP);
     baton.program().wait_for(": done, ", done + 1);
   }
+}
+
+std::string abstract_address() {
+  return fmt::format("unix:@baton-test-{}", ::getpid());
 }
 
 bool is_refused(const std::string& address) {

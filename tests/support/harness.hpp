@@ -83,6 +83,9 @@ bool becomes_true(Condition condition) {
   return true;
 }
 
+/// A name in the abstract namespace that no other process of the tests has.
+std::string abstract_address();
+
 /// Whether a connection to it is refused, now.
 bool is_refused(const std::string& address);
 
