@@ -238,10 +238,10 @@ asio::awaitable<void> Staff::follow_notices(Handle worker) {
 asio::awaitable<void> Staff::follow_process(Handle worker) {
   // Asio may say so too early: it reuses its record of a descriptor, and an event meant for the one before may reach
   // it.
-  while (!worker->child.has_ended()) {
+  do {
     const bool goes_on = co_await worker->process_watch.readable();
     if (!goes_on) co_return;
-  }
+  } while (!worker->child.has_ended());
   // What it started and left behind would hold the listener, and answer nobody's signals.
   worker->child.kill_group();
   const Ending ending = worker->child.reap();
