@@ -109,7 +109,8 @@ TEST_CASE("scaled during a reload, the reload comes to its end with the new numb
   baton.wait_for("reload 1: begins, 4 workers");
   step(baton, SIGTTOU, 4, 1);
   step(baton, SIGTTIN, 1, 3);
-  baton.wait_for("reload 1: done, 3 workers replaced");
+  baton.wait_for("reload 1: done, ");  // with the number of that moment
+  baton.wait_for("scaled: 3 workers are ready");
   CHECK(becomes_true([&] { return living_children_of(baton.pid()).size() == 3; }));
   check_unharmed(traffic);
 }
