@@ -29,7 +29,7 @@ TEST_CASE(
   baton.signal(SIGHUP);
   const Worker successor = baton.wait_for_successor(old);
   baton.wait_for("draining, 1 connections");
-  CHECK(answering_pid(baton.address()) == successor.pid);
+  CHECK(becomes_true([&] { return answering_pid(baton.address()) == successor.pid; }));
   under_way.send("world");
   const Response response = under_way.read_response();
   CHECK(pid_in(response) == old.pid);
