@@ -261,7 +261,11 @@ TEST_CASE("100 reloads leave the master as it was: its descriptors, its memory, 
   reload(baton, 100);
   REQUIRE(becomes_true(settled));
   CHECK(becomes_true([&] { return descriptor_kinds(baton.pid()) == kinds; }));
+#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory for a while, to catch its use
   CHECK(resident_memory(baton.pid()) <= memory + 256 * 1024);
+#else
+  static_cast<void>(memory);
+#endif
   CHECK(children_of(baton.pid()).size() == 2);
 }
 
