@@ -2,6 +2,7 @@
 #include "master/child.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -159,6 +160,11 @@ void Child::signal(int number) const {
 
 void Child::kill_group() const {
   ::kill(-pid_, SIGKILL);
+}
+
+bool Child::has_ended(int patience_ms) const {
+  pollfd state{pidfd_.get(), POLLIN, 0};
+  return ::poll(&state, 1, patience_ms) == 1;
 }
 
 Ending Child::reap() const {

@@ -57,6 +57,8 @@ class Child {
   void signal(int number) const;
   /// The child and whatever it started in its process group. Only before reap().
   void kill_group() const;
+  /// Whether it has ended by now, or does within that time.
+  [[nodiscard]] bool has_ended(int patience_ms = 0) const;
   /// Collects the child, which must have ended. Throws std::system_error.
   [[nodiscard]] Ending reap() const;
 

@@ -88,16 +88,29 @@ Loss Crew::lose(const Member& member, TimePoint now, bool from_outside) {
     loss.ends_reload = true;
     return loss;
   }
-  const auto found = posts_.find(member.post);
-  if (found == posts_.end()) return loss;
-  Post& post = found->second;
   const auto served = member.was_ready ? now - member.ready_since : TimePoint::duration::zero();
-  if (served >= healthy_time) post.failures = 0;
   if (from_outside && served >= innocent_time) return loss;
-  ++post.failures;
-  loss.delay = backoff(post.failures, chance_());
-  post.not_before = now + loss.delay;
+  loss.delay = count_failure(member, now);
   return loss;
+}
+
+/// Returns the pause before its post is filled again.
+Milliseconds Crew::count_failure(const Member& member, TimePoint now) {
+  const auto found = posts_.find(member.post);
+  if (found == posts_.end()) return 0ms;
+  Post& post = found->second;
+  if (member.was_ready && now - member.ready_since >= healthy_time) post.failures = 0;
+  ++post.failures;
+  const Milliseconds delay = backoff(post.failures, chance_());
+  post.not_before = now + delay;
+  return delay;
+}
+
+void Crew::condemn_for_fault(int id, TimePoint now) {
+  Member& member = members_.at(id);
+  if (member.is_condemned) return;
+  member.is_condemned = true;
+  count_failure(member, now);
 }
 
 bool Crew::is_current(const Member& member) const {

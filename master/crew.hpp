@@ -54,6 +54,9 @@ class Crew {
   /// Every member of another generation is to be replaced. Forgets past failures: the operator has changed something.
   void begin_reload(unsigned generation, TimePoint now);
   void condemn(int id) { members_.at(id).is_condemned = true; }
+  /// The same for a fault of its own, which counts like a death: whose successors go on like this come less and less
+  /// often.
+  void condemn_for_fault(int id, TimePoint now);
 
   void started(int id, unsigned post, TimePoint now, const TimeLimits& limits);
   /// The start of a member of the wanted generation failed before there was a process.
@@ -115,6 +118,7 @@ class Crew {
   [[nodiscard]] bool may_fill(unsigned post, const Steps& steps) const;
   [[nodiscard]] bool may_replace(const Steps& steps) const;
   Loss lose(const Member& member, TimePoint now, bool from_outside);
+  Milliseconds count_failure(const Member& member, TimePoint now);
 
   Chance chance_;
   unsigned target_ = 0;

@@ -58,6 +58,17 @@ int start_of(pid_t pid) {
   return 0;
 }
 
+/// So that an error leaves no process behind.
+void finish_off(const WorkerHandle& worker) {
+  constexpr int patience_ms = 1000;
+  worker.child.kill_group();
+  try {
+    if (worker.child.has_ended(patience_ms)) static_cast<void>(worker.child.reap());
+  } catch (const std::system_error& error) {
+    log::error("{}: {}", worker.name(), error.what());
+  }
+}
+
 /// Whether a child that was sent KILL ends, as it does unless the kernel holds it.
 bool ends_soon(pid_t pid) {
   constexpr int patience_ms = 1000;
@@ -69,14 +80,7 @@ bool ends_soon(pid_t pid) {
 }  // namespace
 
 Staff::~Staff() {
-  for (const auto& [id, worker] : workers_) {
-    worker->child.kill_group();
-    try {
-      static_cast<void>(worker->child.reap());
-    } catch (const std::system_error& error) {
-      log::error("{}: {}", worker->name(), error.what());
-    }
-  }
+  for (const auto& [id, worker] : workers_) finish_off(*worker);
 }
 
 WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Generation> generation) {
@@ -106,8 +110,7 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
   try {
     for (std::size_t i = 0; i < worker->generation->listeners.size(); ++i) hand_over(*worker, i);
   } catch (...) {
-    worker->child.kill_group();
-    static_cast<void>(worker->child.reap());
+    finish_off(*worker);
     workers_.erase(id);
     throw;
   }
@@ -233,8 +236,12 @@ asio::awaitable<void> Staff::follow_notices(Handle worker) {
 }
 
 asio::awaitable<void> Staff::follow_process(Handle worker) {
-  const bool ended = co_await worker->process_watch.readable();
-  if (!ended) co_return;
+  // Asio may say so too early: it reuses its record of a descriptor, and an event meant for the one before may reach
+  // it.
+  do {
+    const bool goes_on = co_await worker->process_watch.readable();
+    if (!goes_on) co_return;
+  } while (!worker->child.has_ended());
   // What it started and left behind would hold the listener, and answer nobody's signals.
   worker->child.kill_group();
   const Ending ending = worker->child.reap();

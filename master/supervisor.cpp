@@ -85,14 +85,20 @@ bool Supervisor::take_steps() {
   const Crew::Steps steps = crew_.plan(now());
   if (steps.open_breaker) open_breaker();
   for (const int id : steps.retire) retire(id);
+  waits_for_name_ = waits_for_name_ && !staff_.all().empty();
+  if (waits_for_name_) return !steps.retire.empty();
   for (const unsigned post : steps.start) start_member(post);
   return !steps.start.empty() || !steps.retire.empty();
 }
 
 void Supervisor::start_member(unsigned post) {
   try {
-    for (const auto& vault : generation_->listeners)
-      if (vault->is_empty()) vault->reserve();
+    for (const auto& vault : generation_->listeners) {
+      if (!vault->is_empty()) continue;
+      vault->reserve();
+      // While the breaker is open, clients are refused until it is ready.
+      if (!crew_.breaker_is_open()) vault->listen(generation_->options.backlog);
+    }
     const int id = last_id_ + 1;
     WorkerHandle& worker = staff_.spawn(id, post, generation_);
     last_id_ = id;

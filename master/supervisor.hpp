@@ -89,6 +89,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void condemn(WorkerHandle& worker, std::string_view why);
   void inspect_listeners();
   void mend(Vault& vault, const Vault::Finding& finding);
+  void renew(Vault& vault);
+  void condemn_for_fault(WorkerHandle& worker);
   [[nodiscard]] const WorkerHandle* find_culprit(const Vault::Finding& finding) const;
 
   void tell(std::string_view event, std::string message, boost::json::object fields = {});
@@ -115,6 +117,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   unsigned last_generation_ = 1;
   bool starting_ = false;
   bool stopping_ = false;
+  bool waits_for_name_ = false;                ///< of a listener, which the workers that leave still hold
   unsigned reloads_ = 0;                       ///< begun
   unsigned restarts_ = 0;                      ///< of workers that ended unasked
   std::vector<int> newcomers_;                 ///< workers that got ready since the listeners were looked at

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "common/error.hpp"
 #include "common/log.hpp"
 #include "master/supervisor.hpp"
 
@@ -139,13 +140,32 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
   log::warning("{}", message);
   tell("listener_repaired", message);
   for (const auto& [id, worker] : staff_.all())
-    if (culprit == nullptr || worker.get() == culprit) condemn(*worker, "may have tampered with a listener");
-  if (listens) return;
-  // A Unix socket that was shut down stays so. Everybody needs the new one.
+    if (culprit == nullptr || worker.get() == culprit) condemn_for_fault(*worker);
+  if (!listens) renew(vault);
+}
+
+/// A Unix socket that was shut down stays so. Everybody needs a new one, and an abstract name is free for it only when
+/// nobody holds the old one any more: then they go at once, since nobody can reach them anyway.
+void Supervisor::renew(Vault& vault) {
   vault.empty();
-  vault.reserve();
-  vault.listen(generation_->options.backlog);
-  for (const auto& [id, worker] : staff_.all()) condemn(*worker, "holds a listener that was shut down");
+  try {
+    vault.reserve();
+    vault.listen(generation_->options.backlog);
+    for (const auto& [id, worker] : staff_.all()) condemn(*worker, "holds a listener that was shut down");
+  } catch (const StartError& error) {
+    log::warning("{}; it is free when every worker has gone", error.what());
+    waits_for_name_ = true;
+    for (const auto& [id, member] : crew_.members())
+      if (is_staying(member.life.state())) retire(id);
+  }
+}
+
+void Supervisor::condemn_for_fault(WorkerHandle& worker) {
+  if (!is_staying(crew_.members().at(worker.id).life.state()) || stopping_) return;
+  crew_.condemn_for_fault(worker.id, std::chrono::steady_clock::now());
+  const std::string message = fmt::format("{} may have tampered with a listener and is replaced", worker.name());
+  log::warning("{}", message);
+  tell("worker_recycled", worker, message);
 }
 
 /// Whom the kernel names; else whoever alone can have done it since the last look. Null where that leaves several.
