@@ -11,13 +11,14 @@
 #include "common/settings.hpp"
 #include "common/units.hpp"
 #include "master/cpus.hpp"
+#include "master/verbs.hpp"
 
 namespace baton {
 namespace {
 
 constexpr std::uint16_t default_port = 1337;
 
-constexpr const char* footer =
+constexpr std::string_view footer =
     "Every setting is also a variable (BATON_WORKERS=4) and a line in the file (workers = 4).\n"
     "A flag wins over the environment, the environment over the file.\n"
     "\n"
@@ -184,7 +185,7 @@ Options parse_options(std::vector<std::string> arguments) {
   add_master_settings(settings, options, given);
   add_lifecycle_settings(settings, options, given);
   add_worker_settings(settings, options.worker);
-  settings.set_footer(footer);
+  settings.set_footer(verbs_help() + "\n" + std::string(footer));
   settings.parse(arguments);
 
   options.listen = addresses(given);

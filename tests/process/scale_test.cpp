@@ -102,14 +102,16 @@ TEST_CASE("a number that was changed by signals outlives a reload") {
 }
 
 TEST_CASE("scaled during a reload, the reload comes to its end with the new number") {
-  Baton baton({"-w", "4"});
+  // Slow to get ready, so that the reload is still under way.
+  const std::string script = fmt::format("sleep 0.2; exec '{}' 'say ready'", BATON_FOREIGN_WORKER);
+  Baton baton({"-w", "4", "--ready", "message", "--", "sh", "-c", script});
   baton.workers();
-  Traffic traffic(baton.address(), Connections::kept, 8);
+  Traffic traffic(baton.address(), Connections::fresh, 8);
   baton.signal(SIGHUP);
   baton.wait_for("reload 1: begins, 4 workers");
   step(baton, SIGTTOU, 4, 1);
   step(baton, SIGTTIN, 1, 3);
-  baton.wait_for("reload 1: done, ");  // with the number of that moment
+  baton.wait_for("reload 1: done, 3 workers replaced");
   baton.wait_for("scaled: 3 workers are ready");
   CHECK(becomes_true([&] { return living_children_of(baton.pid()).size() == 3; }));
   check_unharmed(traffic);
