@@ -147,8 +147,10 @@ void Supervisor::settle() {
   if (crew_.is_settled()) {
     if (was_reloading) {
       const Generations old = std::exchange(old_generation_, nullptr);
-      for (const auto& vault : listeners_without(*old, *generation_))
+      for (const auto& vault : listeners_without(*old, *generation_)) {
+        vault->unlink();  // it closes when those who still hold it have drained
         log::info("no longer listening on {}", vault->address());
+      }
       end_reload({true, fmt::format("reload {}: done, {} replaced", reloads_, workers(crew_.target()))});
     }
     if (scaling_)

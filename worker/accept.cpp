@@ -53,6 +53,10 @@ void Acceptor::on_events(std::uint32_t events) {
   resume();
 }
 
+void Acceptor::glance() {
+  if (waiting_) static_cast<void>(accept_one());
+}
+
 void Acceptor::sweep() {
   // Bounded, so that a client that connects without end can't keep a leaving worker here.
   constexpr int most = 4096;

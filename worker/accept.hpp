@@ -32,6 +32,10 @@ class Acceptor final : public EventHandler {
   void pause();
   void resume();
 
+  /// Accepts one connection if one is queued: that whose wake-up went to a worker which died before it could accept.
+  /// To be called now and then.
+  void glance();
+
   /// Accepts what is queued now, with a bound. For a worker that will not be back.
   void sweep();
 

@@ -177,6 +177,7 @@ void Worker::give_signs() {
   if (heartbeat_.count() == 0 || !channel_open_ || Sessions::Clock::now() < next_beat_) return;
   next_beat_ = Sessions::Clock::now() + heartbeat_;
   if (!channel_.has_unsent()) reply(protocol::alive_line());
+  for (const auto& acceptor : acceptors_) acceptor->glance();
 }
 
 int Worker::timeout_ms() const {

@@ -72,6 +72,25 @@ TEST_CASE("two acceptors of one listener take each connection once") {
   CHECK(right.taken.size() == 10);
 }
 
+TEST_CASE("a glance takes one connection that nobody was woken for, and none while paused") {
+  const NoLeak no_leak;
+  const Fd listener = tcp_listener();
+  Station station(listener.duplicate());
+  station.acceptor->glance();
+  CHECK(station.taken.empty());
+  const std::vector<Fd> clients = [&] {
+    std::vector<Fd> made;
+    made.push_back(connect_to(listener));
+    made.push_back(connect_to(listener));
+    return made;
+  }();
+  station.acceptor->glance();
+  CHECK(station.taken.size() == 1);
+  station.acceptor->pause();
+  station.acceptor->glance();
+  CHECK(station.taken.size() == 1);
+}
+
 TEST_CASE("one turn takes one connection") {
   const Fd listener = tcp_listener();
   Station station(listener.duplicate());
