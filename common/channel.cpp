@@ -122,7 +122,10 @@ void Channel::take_lines(Batch& batch) {
 void Channel::take_line(std::string_view line, Batch& batch) {
   if (line.empty()) return;
   boost::system::error_code error;
-  boost::json::value value = boost::json::parse(boost::json::string_view(line.data(), line.size()), error);
+  // Node's own parser knows no limit; this one is for the stack's sake.
+  boost::json::parse_options options;
+  options.max_depth = 512;
+  boost::json::value value = boost::json::parse({line.data(), line.size()}, error, {}, options);
   if (error) {
     add_fault(batch, fmt::format("a message is not JSON ({}): {}", error.message(), excerpt(line)));
     return;
@@ -179,7 +182,9 @@ Channel::Sent Channel::flush() {
     const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count == -1) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return Sent::queued;
+      // Of the last three the kernel has too little at the moment: of memory, or of room for descriptors in flight.
+      const bool is_passing = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS;
+      if (is_passing) return Sent::queued;
       if (!is_peer_gone(errno)) check(count, "sendmsg");
       outgoing_.clear();
       unsent_ = 0;

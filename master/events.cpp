@@ -21,7 +21,7 @@ std::unique_ptr<Events::Subscription> Events::subscribe(Hear hear) {
 }
 
 void Events::publish(std::string_view name, boost::json::object fields) {
-  if (subscriptions_.empty()) return;
+  if (!has_hearers()) return;
   boost::json::object event{{"time", log::timestamp_now()}, {"event", name}};
   for (auto& [key, value] : fields) event[key] = std::move(value);
   next_ = subscriptions_.begin();

@@ -34,6 +34,8 @@ class Events {
 
   [[nodiscard]] std::unique_ptr<Subscription> subscribe(Hear hear);
 
+  [[nodiscard]] bool has_hearers() const { return !subscriptions_.empty(); }
+
   /// Adds `time` and `event` to the fields. A hearer may end subscriptions, its own too, while it hears.
   void publish(std::string_view name, boost::json::object fields);
 

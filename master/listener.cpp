@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -133,10 +134,19 @@ void clear_stale_file(const UnixAddress& address, const UnixEndpoint& endpoint) 
 
 /// While held, no other baton looks at socket files in this directory, so that none takes another's new one for a
 /// stale one. Where the directory can't be opened, bind(2) will say why.
-Fd lock_directory(const std::string& path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
+Fd lock_directory(const UnixAddress& address) {
+  constexpr int tries = 300;
+  constexpr int pause_ms = 10;
+  const std::string parent = std::filesystem::path(address.path).parent_path().string();
   Fd directory{::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.is_open()) ::flock(directory.get(), LOCK_EX);
+  if (!directory.is_open()) return directory;
+  // There is no lock with a time limit, and anybody who can read the directory can hold this one.
+  for (int i = 0; ::flock(directory.get(), LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK; ++i) {
+    if (i == tries)
+      fail(address,
+           fmt::format("another process keeps {} locked (lsof {} names it)", parent.empty() ? "." : parent, parent));
+    ::poll(nullptr, 0, pause_ms);
+  }
   return directory;
 }
 
@@ -146,7 +156,7 @@ Listener bind_unix(const UnixAddress& address) {
   Fd socket{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
   Fd lock;
   if (has_file) {
-    lock = lock_directory(address.path);
+    lock = lock_directory(address);
     clear_stale_file(address, endpoint);
   }
   // By the umask, so that the file never has wider permissions than it should, not for a moment.

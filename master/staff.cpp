@@ -7,6 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/json/serialize.hpp>
 #include <csignal>
 #include <fstream>
@@ -21,6 +24,7 @@
 namespace baton {
 
 namespace asio = boost::asio;
+using namespace std::chrono_literals;
 using protocol::Kind;
 using protocol::Phase;
 
@@ -147,6 +151,11 @@ asio::awaitable<void> Staff::flush_channel(Handle worker) {
     const bool writable = co_await worker->channel_end->watch.writable();
     if (!writable || !worker->channel_end) break;
     sent = worker->channel_end->channel.flush();
+    if (sent != Channel::Sent::queued) break;
+    // It may be for want of memory, while the socket is writable all the time.
+    asio::steady_timer pause(worker->process_watch.executor(), 10ms);
+    boost::system::error_code ignored;
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
   worker->flushing = false;
 }

@@ -24,6 +24,8 @@ void Session::on_events(std::uint32_t /*events*/) {
 }
 
 void Session::on_deadline() {
+  // What has come by now came in time, though this process may have been stopped, or busy with others, since.
+  if (wait_ != Wait::send && wait_ != Wait::linger && has_unread()) return read();
   if ((wait_ == Wait::header || wait_ == Wait::body) && parser_) {
     std::string& out = group_.write_buffer();
     out.clear();
@@ -33,6 +35,11 @@ void Session::on_deadline() {
   // A request that leaves the client at this very moment is to meet the end of the stream, not a reset.
   if (wait_ == Wait::grace) return linger();
   close();
+}
+
+bool Session::has_unread() const {
+  char next = 0;
+  return ::recv(connection_.get(), &next, 1, MSG_PEEK) == 1;
 }
 
 void Session::read() {
@@ -63,6 +70,7 @@ void Session::read() {
 /// Answers every whole request in `bytes` and keeps the parser of one that has begun. Returns the bytes done with.
 std::size_t Session::answer(std::string_view bytes, std::string& out) {
   std::size_t used = 0;
+  std::optional<LastAnswer> last;
   while (used < bytes.size() && !closing_) {
     std::unique_ptr<RequestParser> resumed = std::move(parser_);
     RequestParser fresh(group_.limits());
@@ -72,6 +80,7 @@ std::size_t Session::answer(std::string_view bytes, std::string& out) {
     if (step.state == RequestParser::State::failed) {
       fail(step.status, parser, out);
     } else if (step.state == RequestParser::State::complete) {
+      last = LastAnswer{out.size(), parser.is_head()};
       answer_complete(parser, out);
     } else {
       if (parser.has_begun()) {
@@ -81,19 +90,27 @@ std::size_t Session::answer(std::string_view bytes, std::string& out) {
       break;
     }
   }
+  if (last && !closing_ && group_.is_draining()) turn_into_last(*last, out);
   return used;
 }
 
+/// In a draining worker the last answer to what has been read says that the connection closes.
+void Session::turn_into_last(const LastAnswer& last, std::string& out) {
+  out.resize(last.begin);
+  group_.answers().append_pid(out, http::After::close, last.is_head);
+  parser_.reset();
+  closing_ = true;
+  client_may_send_ = true;
+}
+
 void Session::answer_complete(const RequestParser& parser, std::string& out) {
-  const bool keep = parser.keeps_alive() && !group_.is_draining();
+  const bool keep = parser.keeps_alive();
   const http::After kept = parser.is_http_1_0() ? http::After::keep_1_0 : http::After::keep;
   group_.count_answer();
   group_.answers().append_pid(out, keep ? kept : http::After::close, parser.is_head());
   continued_ = false;
   if (keep) return wait_for(Wait::idle);
   closing_ = true;
-  // A client that asked for the close sends nothing more; one that learns of it now may have sent already.
-  client_may_send_ = client_may_send_ || parser.keeps_alive();
 }
 
 void Session::need_more(std::unique_ptr<RequestParser>&& parser, std::size_t unused, std::string& out) {

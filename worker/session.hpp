@@ -63,7 +63,15 @@ class Session final : public EventHandler, public DeadlineHook {
   std::list<Session>::iterator self;  ///< set by the group, which owns all sessions
 
  private:
+  /// Where in the bytes to be sent it begins, and what it is to.
+  struct LastAnswer {
+    std::size_t begin = 0;
+    bool is_head = false;
+  };
+
+  [[nodiscard]] bool has_unread() const;
   void read();
+  void turn_into_last(const LastAnswer& last, std::string& out);
   std::size_t answer(std::string_view bytes, std::string& out);
   void answer_complete(const http::RequestParser& parser, std::string& out);
   void need_more(std::unique_ptr<http::RequestParser>&& parser, std::size_t unused, std::string& out);

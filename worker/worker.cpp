@@ -279,12 +279,13 @@ void Worker::on_exhausted(int error) {
     log::warning("can't accept with {} connections open: {} (raise LimitNOFILE or fs.file-max); waiting for room",
                  sessions_.size(), describe_errno(error));
   for (const auto& acceptor : acceptors_) acceptor->pause();
+  if (phase_ == Phase::draining) return;  // who waits in the queue is left to the others
   retry_accept_ = Sessions::Clock::now() + retry_interval;
 }
 
 void Worker::resume_accepting() {
-  if (phase_ == Phase::draining || sessions_.is_full()) return;
   retry_accept_.reset();
+  if (phase_ == Phase::draining || sessions_.is_full()) return;
   for (const auto& acceptor : acceptors_) acceptor->resume();
 }
 

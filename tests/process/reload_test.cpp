@@ -260,7 +260,11 @@ TEST_CASE("100 reloads leave the master as it was: its descriptors, its memory, 
   const std::uint64_t memory = resident_memory(baton.pid());
   reload(baton, 100);
   CHECK(becomes_true(settled));
+#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory for a while, to catch its use
   CHECK(resident_memory(baton.pid()) <= memory + 256 * 1024);
+#else
+  static_cast<void>(memory);
+#endif
 }
 
 TEST_CASE("stopped during a reload, it stops, and leaves nothing") {

@@ -47,6 +47,16 @@ TEST_CASE("values arrive whole and in order, both ways") {
   }
 }
 
+TEST_CASE("a value as deep as programs send them is read") {
+  auto [first, second] = make_channel_pair();
+  Channel left(std::move(first));
+  Channel right(std::move(second));
+  left.send(std::string(300, '[') + std::string(300, ']'));
+  const Channel::Batch batch = right.receive();
+  CHECK(batch.faults.empty());
+  CHECK(batch.frames.size() == 1);
+}
+
 TEST_CASE("a line goes out as one line, exactly as given") {
   Ends ends;
   CHECK(ends.channel.send(protocol::listener_line(), make_handle()) == Channel::Sent::whole);

@@ -1,6 +1,7 @@
 // Unit tests of binding and listening, on loopback ports that the kernel chooses and sockets in a directory of ours.
 #include "master/listener.hpp"
 
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -208,6 +209,16 @@ TEST_CASE("a failure to listen leaks nothing") {
   refused("unix:" + directory.write("file", ""));
   refused("unix:/nowhere/x.sock");
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("a directory that somebody keeps locked is named, and not waited for without end") {
+  const Directory directory;
+  const Fd holder{::open(directory.file("").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
+  const std::string error =
+      message_of<StartError>([&] { listen_on(parse_address("unix:" + directory.file("x.sock"), 0), 16); });
+  CHECK(error.find("another process keeps ") != std::string::npos);
+  CHECK(error.find(" locked") != std::string::npos);
 }
 
 }  // namespace baton::test

@@ -252,14 +252,31 @@ TEST_CASE("a request half received when the drain begins has its whole time") {
   CHECK(heard.ended);
 }
 
-TEST_CASE("of pipelined requests in a drain the first is answered and closes") {
+TEST_CASE("of pipelined requests in a drain all are answered, and the last answer closes") {
   Bench bench;
   const Client client = bench.connect();
   bench.sessions.drain();
   const Heard heard = bench.exchange(client, repeated(get_request(), 3));
-  CHECK(heard.text == closing_answer());
+  CHECK(heard.text == pid_answer() + pid_answer() + closing_answer());
   CHECK(heard.ended);
   CHECK(heard.error == 0);
+}
+
+TEST_CASE("what came in time is answered, though nobody looked until the time was over") {
+  const NoLeak no_leak;
+  Bench bench;
+  const Client resting = bench.connect();
+  const Client begun = bench.connect();
+  CHECK_FALSE(bench.exchange(resting, get_request()).text.empty());
+  begun.say(get_request().substr(0, 9));
+  bench.run();
+  const bool drains = GENERATE(false, true);
+  if (drains) bench.sessions.drain();
+  resting.say(get_request());
+  begun.say(get_request().substr(9));
+  bench.advance(100s);
+  CHECK(resting.hear().text == (drains ? closing_answer() : pid_answer()));
+  CHECK(begun.hear().text == (drains ? closing_answer() : pid_answer()));
 }
 
 TEST_CASE("answers that are blocked when the drain begins are delivered, and then the connection rests no longer") {

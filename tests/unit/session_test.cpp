@@ -206,7 +206,8 @@ TEST_CASE("a client that does not read is not read from, and all is answered onc
   const NoLeak no_leak;
   Bench bench;
   const Client client = bench.connect(4096);
-  const std::string requests = repeated(get_request(), 1000);
+  constexpr std::size_t count = 100'000;  // more than all buffers between the two hold
+  const std::string requests = repeated(get_request(), count);
   std::size_t said = 0;
   for (int round = 0; round < 50; ++round) {
     said += client.say_some(std::string_view(requests).substr(said));
@@ -214,13 +215,13 @@ TEST_CASE("a client that does not read is not read from, and all is answered onc
   }
   const std::size_t said_unread = said;
   std::string answers;
-  for (int round = 0; round < 10'000 && answers.size() < 1000 * pid_answer().size(); ++round) {
+  for (int round = 0; round < 1'000'000 && answers.size() < count * pid_answer().size(); ++round) {
     answers += client.hear().text;
     if (said < requests.size()) said += client.say_some(std::string_view(requests).substr(said));
     bench.run(1);
   }
-  CHECK(said_unread <= said);
-  CHECK(answers == repeated(pid_answer(), 1000));
+  CHECK(said_unread < requests.size());
+  CHECK((answers == repeated(pid_answer(), count)));  // in brackets: megabytes are not to be printed
   CHECK(bench.exchange(client, get_request()).text == pid_answer());
 }
 

@@ -155,7 +155,11 @@ const std::map<std::string_view, std::function<void()>> faults{
     {"loop", loop_for_ever},
     {"ignore term", [] { stops_on_term = false; }},
     {"exit 3", [] { std::exit(3); }},
-    {"crash", [] { std::raise(SIGSEGV); }},
+    {"crash",
+     [] {
+       std::signal(SIGSEGV, SIG_DFL);  // a sanitizer's handler would end it with a code
+       std::raise(SIGSEGV);
+     }},
     {"shutdown", [] { on_user_signal = [] { ::shutdown(listeners.front(), SHUT_RDWR); }; }},
     {"listen", [] { on_user_signal = [] { ::listen(listeners.front(), 1); }; }},
     // NUMBER: at once, and so do all its successors
