@@ -128,3 +128,9 @@ TEST_CASE("a command's worker that drains properly loses nobody through ten relo
   CAPTURE(tally);
   CHECK(tally.failed() == 0);
 }
+
+TEST_CASE("a worker that asks for its listener again when there is none to give any more does not end the master") {
+  Baton baton(with_foreign({"-w", "2"}, {"refuse at the end"}));
+  baton.program().wait_for("waits for TERM", 2);
+  CHECK(baton.stop(SIGTERM) == "code 0");
+}

@@ -191,7 +191,7 @@ TEST_CASE("a reload whose new workers can't live is rolled back, and the old one
   };
   const std::string good = fmt::format("exec '{}' 'say ready'", BATON_FOREIGN_WORKER);
   install(good);
-  Baton baton({"-w", "3", "--ready", "message", "--ready-timeout", "500ms", "--", program});
+  Baton baton({"-w", "3", "--ready", "message", "--ready-timeout", "1500ms", "--", program});
   const std::vector<pid_t> before = baton.pids();
   Traffic traffic(baton.address(), Connections::fresh, 4);
   traffic.wait_for_answers(20);

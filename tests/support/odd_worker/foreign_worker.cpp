@@ -200,6 +200,22 @@ int main(int argc, char** argv) {
   if (fault == "never ready")
     while (true) ::pause();
 
+  if (fault == "refuse at the end") {
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &term, nullptr);
+    std::fputs("waits for TERM\n", stderr);
+    ::sigwaitinfo(&term, nullptr);
+    send_line(R"({"cmd":"NODE_HANDLE_NACK"})");
+    pollfd answer{channel, POLLIN, 0};
+    std::array<char, 4096> bytes;
+    constexpr int moment_ms = 200;  // for its listener, which may be on its way still
+    while (::poll(&answer, 1, moment_ms) > 0 && ::recv(channel, bytes.data(), bytes.size(), 0) > 0) {
+    }
+    return 0;
+  }
+
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
