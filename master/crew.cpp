@@ -12,9 +12,6 @@ using namespace std::chrono_literals;
 constexpr Milliseconds first_pause = 100ms;
 constexpr Milliseconds longest_pause = 30s;
 constexpr Milliseconds healthy_time = 60s;
-// Somebody who is killed by KILL having served this long was killed by an operator or for the machine's memory. It is
-// no sign of a crash loop, and however many are killed, each is replaced at once.
-constexpr Milliseconds innocent_time = 100ms;
 constexpr unsigned hopeless = 3;  ///< failures in a row of every post, which open the breaker
 constexpr unsigned trial_post = 1;
 
@@ -88,8 +85,9 @@ Loss Crew::lose(const Member& member, TimePoint now, bool from_outside) {
     loss.ends_reload = true;
     return loss;
   }
-  const auto served = member.was_ready ? now - member.ready_since : TimePoint::duration::zero();
-  if (from_outside && served >= innocent_time) return loss;
+  // Whoever is killed by KILL when it was ready was killed by an operator, or for the machine's memory. That is no sign of
+  // a crash loop, and however many are killed, each is replaced at once.
+  if (from_outside && member.was_ready) return loss;
   loss.delay = count_failure(member, now);
   return loss;
 }

@@ -69,7 +69,7 @@ class Crew {
     std::optional<Loss> loss;
   };
   Failed fail(int id, Event event, TimePoint now);
-  /// `from_outside`: it was killed by a signal that no program ends itself with. One that served till then says nothing
+  /// `from_outside`: it was killed by a signal that no program ends itself with. One that was ready says nothing
   /// against itself by that, and is replaced at once.
   Loss ended(int id, TimePoint now, bool from_outside);
 

@@ -126,8 +126,9 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
 
 void Staff::hand_over(WorkerHandle& worker, std::size_t listener) {
   const Vault& vault = *worker.generation->listeners.at(listener);
+  Fd copy = vault.copy();
   worker.unacknowledged.push_back(listener);
-  send(worker, protocol::listener_line(vault.name()), vault.copy());
+  send(worker, protocol::listener_line(vault.name()), std::move(copy));
 }
 
 void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle) {
@@ -210,7 +211,12 @@ void Staff::on_refusal(WorkerHandle& worker) {
   constexpr unsigned most_refusals = 3;
   const std::size_t listener = worker.unacknowledged.front();
   worker.unacknowledged.pop_front();
-  if (++worker.refusals < most_refusals) return hand_over(worker, listener);
+  try {
+    if (++worker.refusals < most_refusals) return hand_over(worker, listener);
+  } catch (const std::system_error& error) {
+    log::error("{} asks for its listener again, and there is none to give: {}", worker.name(), error.what());
+    return worker.child.signal(SIGTERM);
+  }
   log::error("{} could not receive the listener, and is stopped (is its limit of open files too low?)", worker.name());
   worker.child.signal(SIGTERM);
 }

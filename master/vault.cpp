@@ -66,6 +66,7 @@ void Vault::park(Fd socket) {
 }
 
 Fd Vault::copy() const {
+  if (is_empty()) throw std::system_error(EBADF, std::generic_category(), "the vault is empty");
   Parcel parcel;
   check(::recvmsg(parked_.get(), &parcel.message, MSG_PEEK | MSG_CMSG_CLOEXEC | MSG_DONTWAIT), "recvmsg(listener)");
   const cmsghdr* part = CMSG_FIRSTHDR(&parcel.message);

@@ -26,8 +26,8 @@ class Vault {
   [[nodiscard]] const NamedAddress& wanted() const { return wanted_; }
   [[nodiscard]] bool is_empty() const { return !parked_.is_open(); }
 
-  /// A descriptor for the parked socket, the caller's, CLOEXEC. The vault must not be empty.
-  /// Throws std::system_error (EMFILE).
+  /// A descriptor for the parked socket, the caller's, CLOEXEC. Throws std::system_error: EMFILE, or EBADF where the vault
+  /// is empty.
   [[nodiscard]] Fd copy() const;
 
   /// Gives the socket up. Once no worker holds it either, clients are refused.

@@ -15,9 +15,6 @@ using namespace baton::test;
 
 namespace {
 
-// One who is killed sooner after it got ready is taken for one that can't live, and is waited with.
-constexpr auto service_time = 120ms;
-
 const std::string request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 
 /// How many clients a worker holds that does not run on meanwhile.
@@ -40,7 +37,6 @@ void serve_until(Baton& baton, const Deadline& deadline) {
 }
 
 void kill_all(Baton& baton) {
-  serve_until(baton, Deadline(service_time));
   const std::map<int, pid_t> victims = baton.latest();
   for (const auto& [number, pid] : victims) ::kill(pid, SIGKILL);
   for (const auto& [number, pid] : victims) baton.wait_for_successor({number, pid});

@@ -143,7 +143,6 @@ TEST_CASE("one that served until it was killed from outside is replaced at once,
     CHECK(company.die(company.in(State::ready).front(), true).delay == 0ms);
     CHECK(company.follow() == Posts{1});
     company.make_all_ready();
-    company.now += 100ms;
   }
   // But not one that is killed before it could serve: that is a loop.
   for (int i = 0; i < 3; ++i) {
