@@ -160,6 +160,7 @@ void Child::signal(int number) const {
 
 void Child::kill_group() const {
   ::kill(-pid_, SIGKILL);
+  signal(SIGKILL);  // it may have left its group
 }
 
 bool Child::has_ended(int patience_ms) const {

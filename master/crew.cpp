@@ -85,8 +85,8 @@ Loss Crew::lose(const Member& member, TimePoint now, bool from_outside) {
     loss.ends_reload = true;
     return loss;
   }
-  // Whoever is killed by KILL when it was ready was killed by an operator, or for the machine's memory. That is no sign of
-  // a crash loop, and however many are killed, each is replaced at once.
+  // Whoever is killed by KILL when it was ready was killed by an operator, or for the machine's memory. That is no sign
+  // of a crash loop, and however many are killed, each is replaced at once.
   if (from_outside && member.was_ready) return loss;
   loss.delay = count_failure(member, now);
   return loss;
@@ -115,23 +115,26 @@ bool Crew::is_current(const Member& member) const {
   return member.generation == generation_ && !member.is_condemned;
 }
 
-Crew::Holders Crew::holders(unsigned post) const {
-  Holders found;
+Crew::Table Crew::table() const {
+  Table found(std::size_t{target_} + 1);
   for (const auto& [id, member] : members_) {
-    if (member.post != post || !is_staying(member.life.state())) continue;
-    if (!is_current(member)) {
-      found.outdated.push_back(id);
+    if (member.post > target_ || !is_staying(member.life.state())) continue;
+    Holders& post = found.at(member.post);
+    const bool is_ready = member.life.state() == State::ready;
+    if (!is_current(member) || post.current_is_ready) {
+      post.outdated.push_back(id);
       continue;
     }
-    found.current = id;
-    found.current_is_ready = member.life.state() == State::ready;
+    if (post.current != 0) post.outdated.push_back(post.current);
+    post.current = id;
+    post.current_is_ready = is_ready;
   }
   return found;
 }
 
-bool Crew::is_being_replaced(unsigned post) const {
-  const Holders found = holders(post);
-  return found.current != 0 && !found.outdated.empty();
+bool Crew::has_staying() const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [](const auto& each) { return is_staying(each.second.life.state()); });
 }
 
 Crew::Steps Crew::plan(TimePoint now) {
@@ -140,27 +143,30 @@ Crew::Steps Crew::plan(TimePoint now) {
   const bool somebody_leaves = std::any_of(members_.begin(), members_.end(),
                                            [](const auto& each) { return !is_staying(each.second.life.state()); });
   if (!somebody_leaves) highest_target_ = std::max(target_, static_cast<unsigned>(members_.size()));
-  for (unsigned post = 1; post <= target_; ++post) plan_post(post, now, steps);
+  const Table posts = table();
+  std::size_t replacing = 0;
+  for (const Holders& each : posts) replacing += each.current != 0 && !each.outdated.empty() ? 1U : 0U;
+  for (unsigned post = 1; post <= target_; ++post) {
+    const Holders& held = posts.at(post);
+    if (held.current_is_ready) {
+      steps.retire.insert(steps.retire.end(), held.outdated.begin(), held.outdated.end());
+    } else if (held.current != 0 || now < posts_.at(post).not_before) {
+      continue;
+    } else if (held.is_vacant()) {
+      if (may_fill(post, steps)) steps.start.push_back(post);
+    } else if (may_replace(replacing, steps)) {
+      steps.start.push_back(post);
+      ++replacing;
+    }
+  }
   plan_surplus(steps);
   return steps;
 }
 
 bool Crew::must_open_breaker() const {
   if (target_ == 0 || is_reloading()) return false;
-  const bool somebody_stays = std::any_of(members_.begin(), members_.end(),
-                                          [](const auto& each) { return is_staying(each.second.life.state()); });
-  return !somebody_stays &&
+  return !has_staying() &&
          std::all_of(posts_.begin(), posts_.end(), [](const auto& each) { return each.second.failures >= hopeless; });
-}
-
-void Crew::plan_post(unsigned post, TimePoint now, Steps& steps) const {
-  const Holders found = holders(post);
-  if (found.current_is_ready) {
-    steps.retire.insert(steps.retire.end(), found.outdated.begin(), found.outdated.end());
-    return;
-  }
-  if (found.current != 0 || now < posts_.at(post).not_before) return;
-  if (found.outdated.empty() ? may_fill(post, steps) : may_replace(steps)) steps.start.push_back(post);
 }
 
 /// The room for those who fill an empty post is twice the target, too; after scaling down it is measured by the old one
@@ -170,10 +176,7 @@ bool Crew::may_fill(unsigned post, const Steps& steps) const {
   return members_.size() + steps.start.size() < std::size_t{2} * highest_target_;
 }
 
-bool Crew::may_replace(const Steps& steps) const {
-  std::size_t replacing = 0;
-  for (unsigned post = 1; post <= target_; ++post) replacing += is_being_replaced(post) ? 1U : 0U;
-  for (const unsigned post : steps.start) replacing += holders(post).outdated.empty() ? 0U : 1U;
+bool Crew::may_replace(std::size_t replacing, const Steps& steps) const {
   return replacing < surge_ && members_.size() + steps.start.size() < std::size_t{2} * target_;
 }
 
@@ -205,7 +208,7 @@ std::optional<TimePoint> Crew::next_wake(TimePoint now) const {
 
 unsigned Crew::ready() const {
   unsigned count = 0;
-  for (unsigned post = 1; post <= target_; ++post) count += holders(post).current_is_ready ? 1U : 0U;
+  for (const Holders& each : table()) count += each.current_is_ready ? 1U : 0U;
   return count;
 }
 
@@ -219,10 +222,9 @@ bool Crew::is_settled() {
 
 std::vector<Crew::Vacancy> Crew::vacancies() const {
   std::vector<Vacancy> found;
-  for (const auto& [number, post] : posts_) {
-    const Holders held = holders(number);
-    if (held.current == 0 && held.outdated.empty()) found.push_back({number, post.failures, post.not_before});
-  }
+  const Table posts = table();
+  for (const auto& [number, post] : posts_)
+    if (posts.at(number).is_vacant()) found.push_back({number, post.failures, post.not_before});
   return found;
 }
 

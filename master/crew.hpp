@@ -87,6 +87,9 @@ class Crew {
   bool is_settled();
   /// Open: every post has failed again and again, and clients are refused; one worker at a time is tried.
   [[nodiscard]] bool breaker_is_open() const { return breaker_open_; }
+  void close_breaker() { breaker_open_ = false; }
+  /// Somebody who was not asked to leave is starting or ready.
+  [[nodiscard]] bool has_staying() const;
 
   struct Vacancy {
     unsigned post = 0;
@@ -106,17 +109,19 @@ class Crew {
   struct Holders {
     int current = 0;  ///< id of the one of the wanted generation, 0 for none
     bool current_is_ready = false;
-    std::vector<int> outdated;
+    std::vector<int> outdated;  ///< others who hold it: to go once the current one is ready
+
+    [[nodiscard]] bool is_vacant() const { return current == 0 && outdated.empty(); }
   };
 
   [[nodiscard]] bool is_current(const Member& member) const;
-  [[nodiscard]] Holders holders(unsigned post) const;
-  [[nodiscard]] bool is_being_replaced(unsigned post) const;
+  using Table = std::vector<Holders>;  ///< by post, from 1
+
+  [[nodiscard]] Table table() const;
   [[nodiscard]] bool must_open_breaker() const;
-  void plan_post(unsigned post, TimePoint now, Steps& steps) const;
   void plan_surplus(Steps& steps) const;
   [[nodiscard]] bool may_fill(unsigned post, const Steps& steps) const;
-  [[nodiscard]] bool may_replace(const Steps& steps) const;
+  [[nodiscard]] bool may_replace(std::size_t replacing, const Steps& steps) const;
   Loss lose(const Member& member, TimePoint now, bool from_outside);
   Milliseconds count_failure(const Member& member, TimePoint now);
 

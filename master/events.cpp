@@ -20,10 +20,10 @@ std::unique_ptr<Events::Subscription> Events::subscribe(Hear hear) {
   return std::make_unique<Subscription>(*this, std::move(hear));
 }
 
-void Events::publish(std::string_view name, boost::json::object fields) {
+void Events::publish(std::string_view name, const boost::json::object& fields) {
   if (!has_hearers()) return;
   boost::json::object event{{"time", log::timestamp_now()}, {"event", name}};
-  for (auto& [key, value] : fields) event[key] = std::move(value);
+  for (const auto& [key, value] : fields) event[key] = value;
   next_ = subscriptions_.begin();
   while (next_ != subscriptions_.end()) (*next_++)->hear_(event);
 }

@@ -37,7 +37,7 @@ class Events {
   [[nodiscard]] bool has_hearers() const { return !subscriptions_.empty(); }
 
   /// Adds `time` and `event` to the fields. A hearer may end subscriptions, its own too, while it hears.
-  void publish(std::string_view name, boost::json::object fields);
+  void publish(std::string_view name, const boost::json::object& fields);
 
  private:
   std::list<Subscription*> subscriptions_;

@@ -78,7 +78,7 @@ int try_bind(Fd& socket, const TcpAddress& address) {
 Listener bind_tcp(const TcpAddress& address) {
   Fd socket;
   if (const int error = try_bind(socket, address)) fail(address, error);
-  TcpAddress bound = bound_address(socket);
+  const TcpAddress bound = bound_address(socket);
   if (address.port == 0) {
     // A port that the kernel chose is given up when somebody shuts the listener down, and listening again would choose
     // another. One that was asked for by number stays.

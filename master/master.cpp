@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/error.hpp"
 #include "common/fd.hpp"
 #include "common/log.hpp"
 #include "master/control.hpp"
@@ -40,6 +41,7 @@ class Master {
   asio::awaitable<void> follow_signals();
   void on_signal(int signal);
   void open_control();
+  void scale_by(std::string_view amount);
   void announce() const;
   void end();
 
@@ -107,6 +109,14 @@ asio::awaitable<void> Master::follow_signals() {
   }
 }
 
+void Master::scale_by(std::string_view amount) {
+  try {
+    supervisor_.scale(amount, [](const Outcome&) {});
+  } catch (const UsageError& error) {  // one too many
+    log::warning("{}", error.what());
+  }
+}
+
 void Master::end() {
   ended_ = true;  // a signal may be on its way to follow_signals(), where there is nothing to cancel then
   signals_.cancel();
@@ -121,9 +131,9 @@ void Master::on_signal(int signal) {
       if (ends_with_terminal_ && !has_terminal()) break;
       return supervisor_.reload(nobody_waits);
     case SIGTTIN:
-      return supervisor_.scale("+1", nobody_waits);
+      return scale_by("+1");
     case SIGTTOU:
-      return supervisor_.scale("-1", nobody_waits);
+      return scale_by("-1");
     case SIGCHLD:
       return supervisor_.on_child_signal();
     default:

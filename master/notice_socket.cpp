@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -40,6 +42,17 @@ Received judge(const msghdr& message, std::string_view text) {
     }
   }
   return received;
+}
+
+/// As it is where it is UTF-8, for it goes into JSON; else without what is not ASCII.
+std::string readable(std::string_view text) {
+  std::string copy(text);
+  boost::system::error_code error;
+  static_cast<void>(boost::json::parse(boost::json::serialize(boost::json::string(copy)), error));
+  if (error)
+    for (char& each : copy)
+      if (static_cast<unsigned char>(each) > '~') each = '?';
+  return copy;
 }
 
 }  // namespace
@@ -88,7 +101,7 @@ void read_notice(std::string_view datagram, Notice& notice) {
     if (line == "READY=1") notice.ready = true;
     if (line == "WATCHDOG=1") notice.alive = true;
     if (line == "WATCHDOG=trigger") notice.hung = true;
-    if (line.starts_with(status)) notice.status = std::string(line.substr(status.size()));
+    if (line.starts_with(status)) notice.status = readable(line.substr(status.size()));
   }
 }
 

@@ -83,6 +83,11 @@ bool ends_soon(pid_t pid) {
 
 }  // namespace
 
+Staff::Staff(asio::any_io_executor executor, Hearer& hearer) : executor_(std::move(executor)), hearer_(hearer) {
+  const std::vector<pid_t> before = children();
+  strangers_.insert(before.begin(), before.end());
+}
+
 Staff::~Staff() {
   for (const auto& [id, worker] : workers_) finish_off(*worker);
 }
@@ -287,11 +292,18 @@ void Staff::kill_all() {
   for (const auto& [id, worker] : workers_) worker->child.kill_group();
 }
 
-void Staff::sweep_orphans() {
+std::vector<pid_t> Staff::orphans() const {
+  std::vector<pid_t> found;
   for (const pid_t pid : children()) {
-    bool is_worker = false;
-    for (const auto& [id, worker] : workers_) is_worker = is_worker || worker->child.pid() == pid;
-    if (is_worker) continue;
+    bool is_known = strangers_.contains(pid);
+    for (const auto& [id, worker] : workers_) is_known = is_known || worker->child.pid() == pid;
+    if (!is_known) found.push_back(pid);
+  }
+  return found;
+}
+
+void Staff::sweep_orphans() {
+  for (const pid_t pid : orphans()) {
     const std::string program = first_line(fmt::format("/proc/{}/comm", pid));
     const int start = start_of(pid);
     if (::waitpid(pid, nullptr, WNOHANG) != 0) {
@@ -309,7 +321,7 @@ void Staff::sweep_orphans() {
 
 void Staff::end_orphans() {
   // The children of one that is killed come to us in their turn.
-  for (std::vector<pid_t> left = children(); !left.empty(); left = children()) {
+  for (std::vector<pid_t> left = orphans(); !left.empty(); left = orphans()) {
     sweep_orphans();
     for (const pid_t pid : left)
       if (killed_orphans_.contains(pid) && !ends_soon(pid)) return log::error("pid {} does not end by KILL", pid);

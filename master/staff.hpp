@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "master/worker_handle.hpp"
 
@@ -36,7 +37,7 @@ class Staff {
     ~Hearer() = default;
   };
 
-  Staff(boost::asio::any_io_executor executor, Hearer& hearer) : executor_(std::move(executor)), hearer_(hearer) {}
+  Staff(boost::asio::any_io_executor executor, Hearer& hearer);
   Staff(const Staff&) = delete;
   Staff& operator=(const Staff&) = delete;
   /// Kills what is left, so that an error leaves no process behind.
@@ -68,12 +69,14 @@ class Staff {
   boost::asio::awaitable<void> follow_notices(Handle worker);
   boost::asio::awaitable<void> follow_process(Handle worker);
   void on_message(WorkerHandle& worker, Frame frame);
+  [[nodiscard]] std::vector<pid_t> orphans() const;
   void on_refusal(WorkerHandle& worker);
   void tell_if_ready(WorkerHandle& worker);
 
   boost::asio::any_io_executor executor_;
   Hearer& hearer_;
   std::map<int, Handle> workers_;  ///< alive, by id
+  std::set<pid_t> strangers_;      ///< children that this process had before it was baton (sidecar & exec baton)
   std::set<pid_t> killed_orphans_;
 };
 

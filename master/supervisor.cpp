@@ -75,7 +75,7 @@ void Supervisor::advance() {
     housekeeping_.cancel();
     alarm_watch_.cancel();
     staff_.end_orphans();
-    for (Done& done : std::exchange(stop_done_, {})) done({true, "stopped"});
+    for (const Done& done : std::exchange(stop_done_, {})) done({true, "stopped"});
     return on_all_ended_();
   }
   if (const auto wake = crew_.next_wake(now())) timer_.expires_at(*wake);
@@ -87,11 +87,13 @@ bool Supervisor::take_steps() {
   for (const int id : steps.retire) retire(id);
   waits_for_name_ = waits_for_name_ && !staff_.all().empty();
   if (waits_for_name_) return !steps.retire.empty();
-  for (const unsigned post : steps.start) start_member(post);
+  // A start that fails can change what is wanted: the rest of the plan is not that of a moment ago.
+  for (const unsigned post : steps.start)
+    if (!start_member(post)) break;
   return !steps.start.empty() || !steps.retire.empty();
 }
 
-void Supervisor::start_member(unsigned post) {
+bool Supervisor::start_member(unsigned post) {
   try {
     for (const auto& vault : generation_->listeners) {
       if (!vault->is_empty()) continue;
@@ -106,6 +108,7 @@ void Supervisor::start_member(unsigned post) {
     crew_.started(id, post, worker.started, limits_of(generation_->options));
     log::debug("{} spawned", worker.name());
     tell("worker_started", worker, worker.name() + " started");
+    return true;
   } catch (const std::runtime_error& error) {  // StartError, std::system_error
     if (starting_) throw;
     const auto* system = dynamic_cast<const std::system_error*>(&error);
@@ -114,6 +117,7 @@ void Supervisor::start_member(unsigned post) {
     const Loss loss = crew_.not_started(post, now());
     log::error("{}; {}", why, loss.ends_reload ? "the reload is given up" : in_words(loss.delay));
     after_loss(loss, why);
+    return false;
   }
 }
 
@@ -174,7 +178,8 @@ void Supervisor::after_loss(const Loss& loss, const std::string& what) {
     end_scale({false, fmt::format("{}; {} of {} workers are ready, and it is tried again", what, crew_.ready(),
                                   crew_.target())});
   }
-  if (crew_.breaker_is_open())
+  // What a trial was handed may listen by now.
+  if (crew_.breaker_is_open() && !crew_.has_staying())
     for (const auto& vault : generation_->listeners) vault->empty();
 }
 
@@ -187,10 +192,15 @@ void Supervisor::open_breaker() {
 
 void Supervisor::close_breaker() {
   for (const auto& vault : generation_->listeners) {
-    vault->listen(generation_->options.backlog);
-    const std::string message = fmt::format("a worker is ready: listening on {} again", vault->address());
-    log::warning("{}", message);
-    tell("breaker_closed", message);
+    try {
+      if (vault->is_empty()) vault->reserve();
+      vault->listen(generation_->options.backlog);
+      const std::string message = fmt::format("a worker is ready: listening on {} again", vault->address());
+      log::warning("{}", message);
+      tell("breaker_closed", message);
+    } catch (const std::runtime_error& error) {  // StartError, std::system_error; the next look around tries again
+      log::error("can't listen on {} again: {}", vault->address(), error.what());
+    }
   }
 }
 
@@ -239,7 +249,7 @@ void Supervisor::kill() {
 
 void Supervisor::tell(std::string_view event, std::string message, boost::json::object fields) {
   fields["message"] = std::move(message);
-  events_.publish(event, std::move(fields));
+  events_.publish(event, fields);
 }
 
 void Supervisor::tell(std::string_view event, const WorkerHandle& worker, std::string message) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -62,9 +63,9 @@ class Supervisor final : public Commands, private Staff::Hearer {
   // supervisor.cpp: what is, against what is wanted
   void advance();
   bool take_steps();
-  void start_member(unsigned post);
+  bool start_member(unsigned post);
   void retire(int id);
-  void expire(TimePoint now);
+  void expire(TimePoint at);
   void after_loss(const Loss& loss, const std::string& what);
   void open_breaker();
   void close_breaker();
@@ -75,6 +76,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void set_target(unsigned target, Done done);
   void begin_reload();
   void take_over(Options options);
+  void set_backlog();
   void roll_back(const std::string& why);
   void end_reload(const Outcome& outcome);
   void end_scale(const Outcome& outcome);
@@ -84,8 +86,9 @@ class Supervisor final : public Commands, private Staff::Hearer {
   // supervisor_rounds.cpp: what only looking tells
   boost::asio::awaitable<void> keep_house();
   boost::asio::awaitable<void> follow_alarm();
-  void find_hung(TimePoint now);
-  void find_worn_out(TimePoint now);
+  void find_hung(TimePoint at);
+  void declare_hung(WorkerHandle& worker, std::string_view how);
+  void find_worn_out(TimePoint at);
   void condemn(WorkerHandle& worker, std::string_view why);
   void inspect_listeners();
   void mend(Vault& vault, const Vault::Finding& finding);
@@ -115,6 +118,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   std::string started_;
   int last_id_ = 0;
   unsigned last_generation_ = 1;
+  std::optional<unsigned> old_target_;  ///< before a reload changed it
+  TimePoint last_repair_told_{};
   bool starting_ = false;
   bool stopping_ = false;
   bool waits_for_name_ = false;                ///< of a listener, which the workers that leave still hold

@@ -15,7 +15,7 @@ namespace baton {
 namespace {
 
 void answer(std::vector<Done>& waiting, const Outcome& outcome) {
-  for (Done& done : std::exchange(waiting, {})) done(outcome);
+  for (const Done& done : std::exchange(waiting, {})) done(outcome);
 }
 
 std::string workers(unsigned count) {
@@ -66,7 +66,12 @@ void Supervisor::set_target(unsigned target, Done done) {
   answer(scale_done_, {false, fmt::format("another command has set the number of workers to {}", target)});
   scaling_ = true;
   scale_done_.push_back(std::move(done));
+  old_target_.reset();
   crew_.set_target(target);
+  if (target == 0 && crew_.breaker_is_open()) {  // nobody is wanted who could fail: clients wait
+    crew_.close_breaker();
+    close_breaker();
+  }
   tell("scale_began", message, {{"of", target}});
   advance();
 }
@@ -109,21 +114,38 @@ void Supervisor::take_over(Options options) {
   last_generation_ = next->number;
   const Options& wanted = next->options;
   if (!fixed.empty()) log::warning("{}: a change of this setting takes effect when baton is started again", fixed);
-  for (const auto& vault : next->listeners)
-    if (wanted.backlog != generation_->options.backlog && !vault->is_empty()) vault->listen(wanted.backlog);
   log::start(wanted.worker.log, {"master"});
   // Otherwise the number stays as it was scaled meanwhile.
-  if (wanted.workers != generation_->options.workers) crew_.set_target(wanted.workers);
+  old_target_.reset();
+  if (wanted.workers != generation_->options.workers) {
+    old_target_ = crew_.target();
+    crew_.set_target(wanted.workers);
+  }
   crew_.set_surge(wanted.surge);
   crew_.begin_reload(next->number, std::chrono::steady_clock::now());
   old_generation_ = std::exchange(generation_, std::move(next));
   ++reloads_;
   progress_ = 0;
-  for (const auto& vault : listeners_without(*generation_, *old_generation_))
+  for (const auto& vault : listeners_without(*generation_, *old_generation_)) {
+    // While every worker fails, it is not open either before one is ready.
+    if (crew_.breaker_is_open()) vault->empty();
     log::info("listening on {}, too", vault->address());
+  }
+  if (generation_->options.backlog != old_generation_->options.backlog) set_backlog();
   const std::string message = fmt::format("reload {}: begins, {}", reloads_, workers(crew_.target()));
   log::info("{}", message);
   tell("reload_began", message, {{"reload", reloads_}, {"of", crew_.target()}});
+}
+
+void Supervisor::set_backlog() {
+  for (const auto& vault : generation_->listeners) {
+    if (vault->is_empty() || crew_.breaker_is_open()) continue;
+    try {
+      vault->listen(generation_->options.backlog);
+    } catch (const std::system_error& error) {
+      log::error("the backlog of {} stays: {}", vault->address(), error.what());
+    }
+  }
 }
 
 void Supervisor::roll_back(const std::string& why) {
@@ -131,7 +153,10 @@ void Supervisor::roll_back(const std::string& why) {
   const Options& options = generation_->options;
   log::start(options.worker.log, {"master"});
   crew_.set_surge(options.surge);
-  if (options.workers != failed->options.workers) crew_.set_target(options.workers);
+  crew_.set_target(old_target_.value_or(crew_.target()));
+  old_target_.reset();
+  for (const auto& vault : listeners_without(*failed, *generation_)) vault->empty();
+  if (options.backlog != failed->options.backlog) set_backlog();
   end_reload({false, fmt::format("reload {}: failed: {}; the old workers go on", reloads_, why)});
 }
 
@@ -148,7 +173,7 @@ void Supervisor::settle() {
     if (was_reloading) {
       const Generations old = std::exchange(old_generation_, nullptr);
       for (const auto& vault : listeners_without(*old, *generation_)) {
-        vault->unlink();  // it closes when those who still hold it have drained
+        vault->empty();
         log::info("no longer listening on {}", vault->address());
       }
       end_reload({true, fmt::format("reload {}: done, {} replaced", reloads_, workers(crew_.target()))});

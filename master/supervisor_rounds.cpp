@@ -56,11 +56,17 @@ void Supervisor::find_hung(TimePoint at) {
   }
   for (const int id : silent) {
     WorkerHandle& worker = staff_.at(id);
-    on_hung(worker, fmt::format("has not been heard of for {} ms", worker.generation->options.hang_timeout.count()));
+    declare_hung(worker,
+                 fmt::format("has not been heard of for {} ms", worker.generation->options.hang_timeout.count()));
   }
 }
 
 void Supervisor::on_hung(WorkerHandle& worker, std::string_view how) {
+  declare_hung(worker, how);
+  advance();
+}
+
+void Supervisor::declare_hung(WorkerHandle& worker, std::string_view how) {
   const Crew::Failed failed = crew_.fail(worker.id, Event::hung, std::chrono::steady_clock::now());
   if (failed.action == Action::none) return;
   staff_.carry_out(worker.id, failed.action);
@@ -76,7 +82,7 @@ void Supervisor::on_hung(WorkerHandle& worker, std::string_view how) {
 void Supervisor::find_worn_out(TimePoint at) {
   for (const auto& [id, worker] : staff_.all()) {
     const Options& options = worker->generation->options;
-    if (worker->retires_at && *worker->retires_at <= at)
+    if (worker->retires_at <= at)
       condemn(*worker, fmt::format("has lived for {} s",
                                    std::chrono::duration_cast<std::chrono::seconds>(at - worker->started).count()));
     if (options.max_memory == 0) continue;
@@ -107,12 +113,21 @@ asio::awaitable<void> Supervisor::follow_alarm() {
     alarm_.silence();
     inspect_listeners();
     advance();
+    // Whoever shuts it down again and again must not have all of our time.
+    asio::steady_timer pause(executor_, 10ms);
+    boost::system::error_code ignored;
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 }
 
 void Supervisor::inspect_listeners() {
   for (const auto& vault : generation_->listeners) {
     try {
+      if (vault->is_empty() && !crew_.breaker_is_open() && !waits_for_name_) {  // could not be had back before
+        vault->reserve();
+        vault->listen(generation_->options.backlog);
+        for (const auto& [id, worker] : staff_.all()) condemn(*worker, "lacks a listener");
+      }
       const Vault::Finding finding = vault->inspect();
       if (finding.damage != Vault::Damage::none) mend(*vault, finding);
     } catch (const std::runtime_error& error) {  // StartError, std::system_error
@@ -137,11 +152,16 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
                   was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
                   culprit == nullptr ? "a worker that the kernel does not name, so all are replaced" : culprit->name(),
                   was_shut_down ? "listening again" : "it has it back");
-  log::warning("{}", message);
-  tell("listener_repaired", message);
+  const TimePoint at = std::chrono::steady_clock::now();
+  if (at - last_repair_told_ >= 1s) {
+    log::warning("{}", message);
+    tell("listener_repaired", message);
+    last_repair_told_ = at;
+  }
   for (const auto& [id, worker] : staff_.all())
     if (culprit == nullptr || worker.get() == culprit) condemn_for_fault(*worker);
-  if (!listens) renew(vault);
+  const bool is_unix = std::holds_alternative<UnixAddress>(vault.wanted().address);
+  if (!listens && is_unix) renew(vault);
 }
 
 /// A Unix socket that was shut down stays so. Everybody needs a new one, and an abstract name is free for it only when
@@ -161,7 +181,8 @@ void Supervisor::renew(Vault& vault) {
 }
 
 void Supervisor::condemn_for_fault(WorkerHandle& worker) {
-  if (!is_staying(crew_.members().at(worker.id).life.state()) || stopping_) return;
+  const Member& member = crew_.members().at(worker.id);
+  if (member.is_condemned || !is_staying(member.life.state()) || stopping_) return;
   crew_.condemn_for_fault(worker.id, std::chrono::steady_clock::now());
   const std::string message = fmt::format("{} may have tampered with a listener and is replaced", worker.name());
   log::warning("{}", message);

@@ -26,8 +26,8 @@ class Vault {
   [[nodiscard]] const NamedAddress& wanted() const { return wanted_; }
   [[nodiscard]] bool is_empty() const { return !parked_.is_open(); }
 
-  /// A descriptor for the parked socket, the caller's, CLOEXEC. Throws std::system_error: EMFILE, or EBADF where the vault
-  /// is empty.
+  /// A descriptor for the parked socket, the caller's, CLOEXEC. Throws std::system_error: EMFILE, or EBADF where the
+  /// vault is empty.
   [[nodiscard]] Fd copy() const;
 
   /// Gives the socket up. Once no worker holds it either, clients are refused.
@@ -48,9 +48,6 @@ class Vault {
   };
   /// Throws std::system_error.
   [[nodiscard]] Finding inspect() const;
-
-  /// Removes a Unix listener's file: nobody finds the listener any more, though it goes on.
-  void unlink() { file_.reset(); }
 
  private:
   void park(Fd socket);

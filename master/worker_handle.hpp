@@ -4,7 +4,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -64,7 +63,7 @@ struct WorkerHandle {
   std::string status;     ///< its own words about itself
   TimePoint started{};
   TimePoint last_sign{};  ///< of life
-  std::optional<TimePoint> retires_at;
+  TimePoint retires_at = TimePoint::max();
 };
 
 }  // namespace baton

@@ -3,6 +3,8 @@
 
 #include <sys/socket.h>
 
+#include <utility>
+
 #include "worker/sessions.hpp"
 
 namespace baton {
@@ -14,6 +16,7 @@ Session::Session(Sessions& group, Fd connection, Holders holders)
 
 void Session::wait_for(Wait wait) {
   wait_ = wait;
+  was_reprieved_ = false;
   group_.schedule(*this, wait);
 }
 
@@ -24,8 +27,10 @@ void Session::on_events(std::uint32_t /*events*/) {
 }
 
 void Session::on_deadline() {
-  // What has come by now came in time, though this process may have been stopped, or busy with others, since.
-  if (wait_ != Wait::send && wait_ != Wait::linger && has_unread()) return read();
+  // What has come by now came in time, though this process may have been stopped, or busy with others, since. But once
+  // only: a client that sends without end gets no more time by it.
+  const bool is_receiving = wait_ != Wait::send && wait_ != Wait::linger;
+  if (is_receiving && !std::exchange(was_reprieved_, true) && has_unread()) return read();
   if ((wait_ == Wait::header || wait_ == Wait::body) && parser_) {
     std::string& out = group_.write_buffer();
     out.clear();

@@ -92,6 +92,7 @@ class Session final : public EventHandler, public DeadlineHook {
   Wait wait_ = Wait::header;
   bool closing_ = false;          ///< no request is read any more
   bool client_may_send_ = false;  ///< when closing: bytes may be on the way, whose arrival would answer with a reset
+  bool was_reprieved_ = false;    ///< its deadline has passed, and it was read from once more
   bool continued_ = false;        ///< "100 Continue" has been said for the request in parser_
 };
 

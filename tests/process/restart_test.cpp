@@ -181,3 +181,33 @@ TEST_CASE("what a worker leaves behind in a session of its own, with the listene
     CHECK(has_ended(left_too, Deadline(0ms)));
   }
 }
+
+TEST_CASE("a reload while every worker fails, with a trial under way that fails later, brings a worker that serves") {
+  const Directory directory;
+  const std::string cure = directory / "cure";
+  const std::string script = fmt::format("if [ -e '{}' ]; then sleep 0.8; exec '{}' 'say ready'; fi; sleep 0.4; exit 1",
+                                         cure, BATON_FOREIGN_WORKER);
+  Baton baton({"-w", "1", "--ready", "message", "--log-level", "debug", "--", "sh", "-c", script});
+  baton.wait_for("every worker fails");
+  baton.wait_for_next(" spawned");
+  write_file(cure, "");
+  baton.signal(SIGHUP);
+  baton.wait_for("reload 1: done, 1 worker replaced");
+  CHECK(becomes_true([&] { return baton.log_has("a worker is ready: listening on"); }));
+  CHECK(answering_pid(baton.address()) == baton.latest()[1]);
+}
+
+TEST_CASE("children that baton's process had before it was baton are left alone") {
+  const std::string script =
+      fmt::format("sleep 300 & echo sidecar $! >&2; exec '{}' -l 127.0.0.1:0 -w 1", BATON_BINARY);
+  Program program({{"sh", "-c", script}, {}, {}, {}});
+  const std::string line = program.wait_for("sidecar ");
+  const baton::Fd sidecar = open_pidfd(std::atoi(line.c_str() + std::string_view("sidecar ").size()));
+  program.wait_for(" ready");
+  program.signal(SIGTERM);
+  CHECK(program.wait_for_end() == "code 0");
+  CHECK_FALSE(has_ended(sidecar, Deadline(0ms)));
+  signal_process(sidecar, SIGKILL);
+  CHECK(has_ended(sidecar));
+  strays();
+}

@@ -31,7 +31,7 @@ class Company {
       }
       most_alive = std::max(most_alive, crew.members().size());
       if (steps.start.empty() && steps.retire.empty()) return started;
-      REQUIRE(started.size() < 1000);
+      REQUIRE(started.size() < 10'000);
     }
   }
 
@@ -409,6 +409,32 @@ TEST_CASE("scaling up again while the old ones still drain is not held up by the
   company.make_all_ready();
   CHECK(company.crew.is_settled());
   CHECK(company.crew.members().size() == 15);
+}
+
+TEST_CASE("of two workers of one post, however they came there, one goes when the other is ready") {
+  Company company(1);
+  company.run_full();
+  company.crew.started(++company.last, 1, company.now, limits);
+  CHECK_FALSE(company.crew.is_settled());
+  company.make_all_ready();
+  company.follow();
+  CHECK(company.in(State::ready).size() == 1);
+  CHECK(company.crew.is_settled());
+}
+
+TEST_CASE("thousands of workers are planned for in no time") {
+  Company company(4096);
+  company.run_full();
+  company.crew.set_surge(64);
+  company.crew.begin_reload(2, company.now);
+  std::size_t plans = 0;
+  while (!company.crew.is_settled()) {
+    company.follow();
+    company.make_all_ready();
+    company.finish_draining();
+    ++plans;
+  }
+  CHECK(plans <= 4096 / 64 + 2);
 }
 
 }  // namespace baton::test

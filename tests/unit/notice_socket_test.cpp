@@ -68,6 +68,14 @@ TEST_CASE("what is no notice means nothing") {
   CHECK_FALSE(notice.status);
 }
 
+TEST_CASE("a status goes on as it is where it is UTF-8, and readable where it is not") {
+  Notice notice;
+  read_notice("STATUS=wärmt auf", notice);
+  CHECK(notice.status == "wärmt auf");
+  read_notice("STATUS=a\xff\xc3", notice);
+  CHECK(notice.status == "a??");
+}
+
 TEST_CASE("a datagram that is too long is not read in part, and descriptors that come along are closed") {
   const NoLeak no_leak;
   NoticeSocket socket;

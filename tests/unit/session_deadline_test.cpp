@@ -309,4 +309,16 @@ TEST_CASE("a connection adopted during a drain is served once") {
   CHECK(silent.hear().ended);
 }
 
+TEST_CASE("who sends without end gets no more time by it") {
+  const NoLeak no_leak;
+  Bench bench(short_times());
+  const Client client = bench.connect();
+  bench.run();
+  static_cast<void>(client.say_some(repeated("\r\n", 100'000)));  // more than is read at once, and no request
+  bench.advance(1000ms);
+  bench.run();
+  bench.advance(2000ms);
+  CHECK(bench.sessions.size() == 0);
+}
+
 }  // namespace baton::test
