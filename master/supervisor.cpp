@@ -247,13 +247,13 @@ void Supervisor::kill() {
   staff_.kill_all();
 }
 
-void Supervisor::tell(std::string_view event, std::string message, boost::json::object fields) {
-  fields["message"] = std::move(message);
+void Supervisor::tell(std::string_view event, const std::string& message, boost::json::object fields) {
+  fields["message"] = message;
   events_.publish(event, fields);
 }
 
-void Supervisor::tell(std::string_view event, const WorkerHandle& worker, std::string message) {
-  tell(event, std::move(message),
+void Supervisor::tell(std::string_view event, const WorkerHandle& worker, const std::string& message) {
+  tell(event, message,
        {{"worker", worker.number}, {"pid", worker.child.pid()}, {"generation", worker.generation->number}});
 }
 

@@ -96,8 +96,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void condemn_for_fault(WorkerHandle& worker);
   [[nodiscard]] const WorkerHandle* find_culprit(const Vault::Finding& finding) const;
 
-  void tell(std::string_view event, std::string message, boost::json::object fields = {});
-  void tell(std::string_view event, const WorkerHandle& worker, std::string message);
+  void tell(std::string_view event, const std::string& message, boost::json::object fields = {});
+  void tell(std::string_view event, const WorkerHandle& worker, const std::string& message);
 
   boost::asio::any_io_executor executor_;
   std::function<Options()> read_options_;
