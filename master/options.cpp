@@ -86,6 +86,9 @@ void add_master_settings(Settings& settings, Options& options, Given& given) {
                       for (const std::string& each : all) static_cast<void>(parse_named_address(each, default_port));
                       given.listen = all;
                     });
+  settings.add("--policy", "NAME",
+               "Who gets the next connection: shared, reuseport, roundrobin, leastconn, source, own-port [shared]",
+               [&](const std::string& text) { options.policy = parse_policy(text); });
   settings.add("--backlog", "N", "Connections that may wait to be accepted [the kernel's limit, net.core.somaxconn]",
                [&](const std::string& text) {
                  options.backlog = static_cast<int>(parse_count(text, 1, std::numeric_limits<int>::max(), "a backlog"));

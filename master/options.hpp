@@ -10,6 +10,7 @@
 
 #include "common/worker_settings.hpp"
 #include "master/address.hpp"
+#include "master/policy.hpp"
 
 namespace baton {
 
@@ -25,6 +26,7 @@ enum class Readiness : std::uint8_t {
 struct Options {
   unsigned workers = 1;
   std::vector<NamedAddress> listen;
+  Policy policy = Policy::shared;
   int backlog = 0;  ///< connections; the kernel lowers it to net.core.somaxconn
   std::string pid_file;
   std::string name;                  ///< of this master; empty: its first address

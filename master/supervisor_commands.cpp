@@ -39,6 +39,7 @@ std::string fixed_change(const Options& old, const Options& now) {
   if (old.name != now.name) return "name";
   if (old.control != now.control) return "control";
   if (old.pid_file != now.pid_file) return "pid-file";
+  if (old.policy != now.policy) return "policy";
   return {};
 }
 
