@@ -38,8 +38,8 @@ bool is_amount(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-bool is_command_with_end(Action action) {
-  return action == Action::scale || action == Action::reload || action == Action::stop;
+bool is_command_with_end(VerbAction action) {
+  return action == VerbAction::scale || action == VerbAction::reload || action == VerbAction::stop;
 }
 
 Wanted parse(const std::vector<std::string>& arguments) {
@@ -56,7 +56,7 @@ Wanted parse(const std::vector<std::string>& arguments) {
   if (is_command_with_end(verb.action)) settings.add_flag("--no-wait", "Don't wait until it is done", wanted.no_wait);
   settings.expect_arguments(verb.arguments.empty() ? std::vector<std::string>{}
                                                    : std::vector<std::string>{std::string(verb.arguments)});
-  if (verb.action == Action::scale)
+  if (verb.action == VerbAction::scale)
     settings.set_footer("AMOUNT is the number of workers (8), or how many more or fewer (+2, -1).");
   settings.parse({arguments.begin() + 1, arguments.end()});
   if (settings.arguments().empty()) return wanted;
@@ -124,8 +124,8 @@ class Client {
       : wanted_(std::move(wanted)), path_(find_master(wanted_)), out_(out), err_(err) {}
 
   int run() {
-    if (wanted_.verb->action == Action::status) return status();
-    if (wanted_.verb->action == Action::events) return events();
+    if (wanted_.verb->action == VerbAction::status) return status();
+    if (wanted_.verb->action == VerbAction::events) return events();
     return command();
   }
 
@@ -207,7 +207,7 @@ std::string Client::target() const {
 }
 
 int Client::command() {
-  const bool has_progress = wanted_.verb->action != Action::stop && !wanted_.no_wait;
+  const bool has_progress = wanted_.verb->action != VerbAction::stop && !wanted_.no_wait;
   ClientConnection answer(path_);
   if (!has_progress) {
     ask(answer, target());

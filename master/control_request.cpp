@@ -137,13 +137,13 @@ Reply wrong_method(std::string_view method, const Verb& verb) {
 std::variant<Demand, Reply> demand_of(const Verb& verb, Parameters& parameters) {
   Demand demand;
   demand.action = verb.action;
-  if (verb.action == Action::scale) {
+  if (verb.action == VerbAction::scale) {
     auto amount = parameters.take("to");
     if (!amount || amount->empty())
       return malformed("the number of workers is missing (/scale?to=8, /scale?to=+2 or {\"to\":8})");
     demand.amount = std::move(*amount);
   }
-  if (verb.action == Action::scale || verb.action == Action::reload || verb.action == Action::stop) {
+  if (verb.action == VerbAction::scale || verb.action == VerbAction::reload || verb.action == VerbAction::stop) {
     const std::string wait = parameters.take("wait").value_or("yes");
     if (wait != "yes" && wait != "no") return malformed(fmt::format("wait is yes or no, not \"{}\"", excerpt(wait)));
     demand.wait = wait == "yes";

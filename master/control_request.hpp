@@ -21,7 +21,7 @@ struct Reply {
 Reply reply_with(unsigned status, bool ok, std::string_view message);
 
 struct Demand {
-  Action action = Action::list;
+  VerbAction action = VerbAction::list;
   std::string amount;
   bool wait = true;
 };

@@ -239,7 +239,7 @@ asio::awaitable<void> ControlSession::answer() {
   Reply reply;
   if (const auto* refusal = std::get_if<Reply>(&understood)) {
     reply = *refusal;
-  } else if (const auto& demand = std::get<Demand>(understood); demand.action != Action::events) {
+  } else if (const auto& demand = std::get<Demand>(understood); demand.action != VerbAction::events) {
     reply = co_await outcome_of(demand);
   } else if (group_->has_room_to_wait()) {
     co_await stream();
@@ -269,8 +269,8 @@ Reply ControlSession::begin(const Demand& demand) {
   Commands* const commands = group_->commands();
   if (commands == nullptr) return reply_with(503, false, "the master is ending");
   try {
-    if (demand.action == Action::list) return {200, verbs_json(), ""};
-    if (demand.action == Action::status) return {200, boost::json::serialize(commands->status()), ""};
+    if (demand.action == VerbAction::list) return {200, verbs_json(), ""};
+    if (demand.action == VerbAction::status) return {200, boost::json::serialize(commands->status()), ""};
     if (!demand.wait) {
       call(*commands, demand, [](const Outcome&) {});
       return reply_with(202, true, "accepted");
@@ -286,15 +286,15 @@ Reply ControlSession::begin(const Demand& demand) {
   } catch (const UsageError& error) {
     return reply_with(400, false, error.what());
   } catch (const std::exception& error) {
-    log::error("{} asked for on the control socket: {}", demand.action == Action::status ? "status" : "a command",
+    log::error("{} asked for on the control socket: {}", demand.action == VerbAction::status ? "status" : "a command",
                error.what());
     return reply_with(503, false, error.what());
   }
 }
 
 void ControlSession::call(Commands& commands, const Demand& demand, Done done) {
-  if (demand.action == Action::scale) return commands.scale(demand.amount, std::move(done));
-  if (demand.action == Action::reload) return commands.reload(std::move(done));
+  if (demand.action == VerbAction::scale) return commands.scale(demand.amount, std::move(done));
+  if (demand.action == VerbAction::reload) return commands.reload(std::move(done));
   commands.stop(std::move(done));
 }
 

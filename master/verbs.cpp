@@ -13,14 +13,14 @@ namespace baton {
 namespace {
 
 constexpr std::array<Verb, 6> table{{
-    {Action::list, "GET", "/", "", "this table", "", ""},
-    {Action::status, "GET", "/status", "", "the workers, the listeners and what is going on", "status", ""},
-    {Action::scale, "POST", "/scale", "to=8, to=+2 or to=-1; wait=no", "change the number of workers", "scale",
+    {VerbAction::list, "GET", "/", "", "this table", "", ""},
+    {VerbAction::status, "GET", "/status", "", "the workers, the listeners and what is going on", "status", ""},
+    {VerbAction::scale, "POST", "/scale", "to=8, to=+2 or to=-1; wait=no", "change the number of workers", "scale",
      "AMOUNT"},
-    {Action::reload, "POST", "/reload", "wait=no",
+    {VerbAction::reload, "POST", "/reload", "wait=no",
      "replace every worker, one after the other, under a new configuration", "reload", ""},
-    {Action::stop, "POST", "/stop", "wait=no", "let the workers finish, then end", "stop", ""},
-    {Action::events, "GET", "/events", "", "what happens from now on, one JSON object a line", "events", ""},
+    {VerbAction::stop, "POST", "/stop", "wait=no", "let the workers finish, then end", "stop", ""},
+    {VerbAction::events, "GET", "/events", "", "what happens from now on, one JSON object a line", "events", ""},
 }};
 
 template <class Matches>

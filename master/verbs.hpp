@@ -9,10 +9,10 @@
 
 namespace baton {
 
-enum class Action : std::uint8_t { list, status, scale, reload, stop, events };
+enum class VerbAction : std::uint8_t { list, status, scale, reload, stop, events };
 
 struct Verb {
-  Action action;
+  VerbAction action;
   std::string_view method;
   std::string_view path;
   std::string_view parameters;  ///< of the request, as a person reads them; empty: none

@@ -29,11 +29,7 @@ class Watch {
   void cancel() { descriptor_.cancel(); }
 
  private:
-  boost::asio::awaitable<bool> wait(boost::asio::posix::stream_descriptor::wait_type type) {
-    boost::system::error_code error;
-    co_await descriptor_.async_wait(type, boost::asio::redirect_error(boost::asio::use_awaitable, error));
-    co_return !error;
-  }
+  boost::asio::awaitable<bool> wait(boost::asio::posix::stream_descriptor::wait_type type);
 
   boost::asio::posix::stream_descriptor descriptor_;
 };
