@@ -14,7 +14,13 @@
 namespace baton {
 namespace {
 
-/// Costs a call, and is asked only when an accept found nothing.
+int domain(const Fd& socket) {
+  int value = AF_UNSPEC;
+  socklen_t size = sizeof value;
+  ::getsockopt(socket.get(), SOL_SOCKET, SO_DOMAIN, &value, &size);
+  return value;
+}
+
 bool is_shut_down(const Fd& listener) {
   pollfd state{listener.get(), POLLRDHUP, 0};
   return ::poll(&state, 1, 0) == 1;  // POLLHUP and POLLERR are always asked for
@@ -26,7 +32,8 @@ Acceptor::Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnEx
     : poller_(poller),
       listener_(std::move(listener)),
       on_connection_(std::move(on_connection)),
-      on_exhausted_(std::move(on_exhausted)) {
+      on_exhausted_(std::move(on_exhausted)),
+      is_unix_(domain(listener_) == AF_UNIX) {
   set_nonblocking(listener_);
   // Accepted sockets inherit it, which saves a call per connection; a Unix listener refuses it, and needs none.
   const int on = 1;
@@ -80,7 +87,7 @@ Acceptor::Outcome Acceptor::accept_one() {
     case EAGAIN:
       // Another worker was quicker. Or it is a Unix listener that was shut down for reading alone: that one stays
       // readable, says neither EINVAL nor EPOLLHUP, and refuses every client.
-      if (is_shut_down(listener_)) restore_listening();
+      if (is_unix_ && is_shut_down(listener_)) restore_listening();
       return Outcome::none;
     default:
       // ECONNABORTED and, on Linux, pending network errors: that one connection is gone, and the epoll wakes us when

@@ -48,6 +48,7 @@ class Acceptor final : public EventHandler {
   Fd listener_;
   OnConnection on_connection_;
   OnExhausted on_exhausted_;
+  bool is_unix_;
   bool waiting_ = false;
   bool broken_ = false;  ///< for ever: no connection will come from this listener
 };

@@ -20,17 +20,27 @@ void Session::wait_for(Wait wait) {
   group_.schedule(*this, wait);
 }
 
+void Session::watch(std::uint32_t events) {
+  const std::uint32_t before = std::exchange(watched_, events);
+  if (before == events) return;
+  if (before == 0) return group_.poller().add(connection_, events, *this);
+  group_.poller().modify(connection_, events, *this);
+}
+
 void Session::on_events(std::uint32_t /*events*/) {
   if (wait_ == Wait::send) return send(std::string(std::move(output_)));
   if (wait_ == Wait::linger) return discard();
-  read();
+  static_cast<void>(read());
 }
 
 void Session::on_deadline() {
   // What has come by now came in time, though this process may have been stopped, or busy with others, since. But once
   // only: a client that sends without end gets no more time by it.
   const bool is_receiving = wait_ != Wait::send && wait_ != Wait::linger;
-  if (is_receiving && !std::exchange(was_reprieved_, true) && has_unread()) return read();
+  if (is_receiving && !std::exchange(was_reprieved_, true) && has_unread()) {
+    static_cast<void>(read());
+    return;
+  }
   if ((wait_ == Wait::header || wait_ == Wait::body) && parser_) {
     std::string& out = group_.write_buffer();
     out.clear();
@@ -47,11 +57,14 @@ bool Session::has_unread() const {
   return ::recv(connection_.get(), &next, 1, MSG_PEEK) == 1;
 }
 
-void Session::read() {
+bool Session::read() {
   const std::span<char> buffer = group_.read_buffer();
   const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), 0);
-  if (count == -1 && (errno == EAGAIN || errno == EINTR)) return;
-  if (count <= 0) return close();
+  if (count == -1 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (count <= 0) {
+    close();
+    return true;
+  }
 
   std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
   if (!input_.empty()) bytes = input_.append(bytes);
@@ -70,6 +83,7 @@ void Session::read() {
     input_ = std::string(bytes.substr(used));
   }
   if (!out.empty()) send(out);
+  return true;
 }
 
 /// Answers every whole request in `bytes` and keeps the parser of one that has begun. Returns the bytes done with.
@@ -150,7 +164,7 @@ void Session::send(std::string_view bytes) {
 /// The client doesn't read: nothing more is read from it, either, until it does.
 void Session::block_sending(std::string_view unsent) {
   output_ = std::string(unsent);
-  if (wait_ != Wait::send) group_.poller().modify(connection_, EPOLLOUT, *this);
+  watch(EPOLLOUT);
   wait_for(Wait::send);
 }
 
@@ -158,11 +172,10 @@ void Session::after_sending() {
   const bool was_blocked = wait_ == Wait::send;
   if (closing_) {
     if (!client_may_send_) return close();
-    if (was_blocked) group_.poller().modify(connection_, EPOLLIN, *this);
     return linger();
   }
   if (!was_blocked) return;
-  group_.poller().modify(connection_, EPOLLIN, *this);
+  watch(EPOLLIN);
   if (!parser_) return wait_for(group_.is_draining() ? Wait::grace : Wait::idle);
   wait_for(parser_->has_header() ? Wait::body : Wait::header);
 }
@@ -171,6 +184,7 @@ void Session::after_sending() {
 /// close with unread bytes in the socket makes the kernel send a reset, which can overtake the answer.
 void Session::linger() {
   ::shutdown(connection_.get(), SHUT_WR);
+  watch(EPOLLIN);
   wait_for(Wait::linger);
 }
 

@@ -56,8 +56,13 @@ class Session final : public EventHandler, public DeadlineHook {
   // All of these may end with the session closed and destroyed.
   void on_events(std::uint32_t events) override;
   void on_deadline();
+  /// False where nothing has come.
+  bool read();
 
   void wait_for(Wait wait);
+  /// Has the poller wake it. A session that ends before it has to wait costs no call of epoll.
+  void watch(std::uint32_t events);
+  [[nodiscard]] bool is_watched() const { return watched_ != 0; }
 
   Clock::time_point expires;          ///< set by wait_for()
   std::list<Session>::iterator self;  ///< set by the group, which owns all sessions
@@ -70,7 +75,6 @@ class Session final : public EventHandler, public DeadlineHook {
   };
 
   [[nodiscard]] bool has_unread() const;
-  void read();
   void turn_into_last(const LastAnswer& last, std::string& out);
   std::size_t answer(std::string_view bytes, std::string& out);
   void answer_complete(const http::RequestParser& parser, std::string& out);
@@ -90,6 +94,7 @@ class Session final : public EventHandler, public DeadlineHook {
   std::string input_;                            ///< received and not yet understood
   std::string output_;                           ///< not yet taken by the socket
   Wait wait_ = Wait::header;
+  std::uint32_t watched_ = 0;     ///< events that the poller wakes it for
   bool closing_ = false;          ///< no request is read any more
   bool client_may_send_ = false;  ///< when closing: bytes may be on the way, whose arrival would answer with a reset
   bool was_reprieved_ = false;    ///< its deadline has passed, and it was read from once more

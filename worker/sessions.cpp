@@ -36,21 +36,33 @@ Sessions::Sessions(Poller& poller, const WorkerSettings& settings, std::function
 void Sessions::adopt(Fd connection, Holders holders) {
   Session& session = all_.emplace_front(*this, std::move(connection), holders);
   session.self = all_.begin();
+  last_closed_ = nullptr;
   try {
-    poller_.add(session.connection(), EPOLLIN, session);
+    session.wait_for(draining_ ? Wait::grace : Wait::header);
+    if (is_first_read_due()) first_read_paid_ = session.read();
+    if (last_closed_ != &session && !session.is_watched()) session.watch(EPOLLIN);
   } catch (const std::system_error& error) {
     log::error("a connection is dropped: {} (raise fs.epoll.max_user_watches)", error.what());
     all_.erase(session.self);
-    return;
   }
-  session.wait_for(draining_ ? Wait::grace : Wait::header);
+}
+
+/// A client that sends at once has mostly done so before it is accepted: read then, its request needs no wait, and
+/// where the connection ends with the answer, no call of epoll at all. While such attempts are in vain, most are left
+/// out.
+bool Sessions::is_first_read_due() {
+  constexpr unsigned attempt_every = 16;
+  if (!first_read_paid_ && ++first_reads_left_out_ < attempt_every) return false;
+  first_reads_left_out_ = 0;
+  return true;
 }
 
 void Sessions::close(Session& session) {
   if (session.holders() == Holders::shared) {
-    poller_.remove(session.connection());
+    if (session.is_watched()) poller_.remove(session.connection());
     ::shutdown(session.connection().get(), SHUT_RDWR);
   }
+  last_closed_ = &session;
   all_.erase(session.self);
   on_closed_();
 }

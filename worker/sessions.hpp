@@ -64,6 +64,7 @@ class Sessions {
                            boost::intrusive::constant_time_size<false>>
         sessions;
   };
+  [[nodiscard]] bool is_first_read_due();
   Queue& queue(Wait wait) { return queues_.at(static_cast<std::size_t>(wait)); }
   void give_grace(Wait wait);
 
@@ -76,6 +77,9 @@ class Sessions {
   std::list<Session> all_;
   Clock::time_point now_ = Clock::now();
   bool draining_ = false;
+  const Session* last_closed_ = nullptr;  ///< only to be compared
+  bool first_read_paid_ = true;
+  unsigned first_reads_left_out_ = 0;
   std::uint64_t answered_ = 0;
   std::string write_buffer_;
   std::array<char, std::size_t{16} * 1024> read_buffer_{};

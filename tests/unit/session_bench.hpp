@@ -66,14 +66,18 @@ class Bench {
   }
 
   /// `send_buffer`: the session's SO_SNDBUF, where it is to be small.
-  Client connect(int send_buffer = 0) {
+  Client connect(int send_buffer = 0) { return connect_saying("", send_buffer); }
+
+  /// `text` has come before the session begins.
+  Client connect_saying(std::string_view text, int send_buffer = 0, Holders holders = Holders::alone) {
     std::array<int, 2> ends{};
     check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), "socketpair");
     Fd ours{ends[0]};
     Client client{Fd{ends[1]}};
     if (send_buffer > 0)
       check(::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer), "setsockopt");
-    sessions.adopt(std::move(ours));
+    client.say(text);
+    sessions.adopt(std::move(ours), holders);
     return client;
   }
 
