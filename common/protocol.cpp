@@ -3,6 +3,7 @@
 
 #include <array>
 #include <boost/json/serialize.hpp>
+#include <limits>
 #include <utility>
 
 namespace baton::protocol {
@@ -23,6 +24,8 @@ struct Rule {
 
 constexpr std::array rules{
     Rule{Kind::handle, "handle", in(Phase::starting) | in(Phase::serving), never},
+    Rule{Kind::scoreboard, "scoreboard", in(Phase::starting), never},
+    Rule{Kind::glance, "glance", always, never},
     Rule{Kind::handle_ack, "handle_ack", never, always},
     Rule{Kind::handle_nack, "handle_nack", never, always},
     Rule{Kind::ready, "ready", never, always},
@@ -48,6 +51,8 @@ std::string_view command(const boost::json::value& value) {
 }
 
 constexpr std::string_view handle_command = "NODE_HANDLE";
+constexpr std::string_view scoreboard_command = "NODE_BATON_SCOREBOARD";
+constexpr std::string_view glance_command = "NODE_BATON_GLANCE";
 constexpr std::string_view alive_command = "NODE_BATON_ALIVE";
 constexpr std::string_view retire_command = "NODE_BATON_RETIRE";
 constexpr std::string_view retransmission_type = "net.Native";
@@ -56,15 +61,28 @@ Message decode_handle(boost::json::object& object) {
   const std::string_view type = text_at(object, "type");
   if (type == retransmission_type) {
     boost::json::value* inner = object.if_contains("msg");
-    if (inner != nullptr && carries_handle(*inner)) return decode_handle(inner->get_object());
+    if (inner != nullptr && command(*inner) == handle_command) return decode_handle(inner->get_object());
   }
   return {Kind::handle, std::string(type), nullptr};
+}
+
+/// A slot that is no number is one that no scoreboard has.
+Message decode_scoreboard(const boost::json::object& object) {
+  const boost::json::value* slot = object.if_contains("slot");
+  boost::system::error_code error;
+  std::uint64_t number = std::numeric_limits<std::uint64_t>::max();
+  if (slot != nullptr && slot->is_number()) {
+    const auto exact = slot->to_number<std::uint64_t>(error);
+    if (!error) number = exact;
+  }
+  return {Kind::scoreboard, {}, nullptr, number};
 }
 
 }  // namespace
 
 bool carries_handle(const boost::json::value& value) {
-  return command(value) == handle_command;
+  const std::string_view cmd = command(value);
+  return cmd == handle_command || cmd == scoreboard_command;
 }
 
 Message decode(boost::json::value value) {
@@ -73,6 +91,8 @@ Message decode(boost::json::value value) {
   if (cmd == handle_command) return decode_handle(value.get_object());
   if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};
   if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
+  if (cmd == scoreboard_command) return decode_scoreboard(value.get_object());
+  if (cmd == glance_command) return {Kind::glance, {}, nullptr};
   if (cmd == alive_command) return {Kind::alive, {}, nullptr};
   if (cmd == retire_command) return {Kind::retire, std::string(text_at(value.get_object(), "why")), nullptr};
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
@@ -90,6 +110,12 @@ std::string_view name(Kind kind) {
 
 std::string listener_line(std::string_view name) {
   return boost::json::serialize(boost::json::object{{"cmd", handle_command}, {"type", listener_type}, {"msg", name}});
+}
+std::string scoreboard_line(std::uint64_t slot) {
+  return boost::json::serialize(boost::json::object{{"cmd", scoreboard_command}, {"slot", slot}});
+}
+std::string_view glance_line() {
+  return R"({"cmd":"NODE_BATON_GLANCE"})";
 }
 std::string_view handle_ack_line() {
   return R"({"cmd":"NODE_HANDLE_ACK"})";

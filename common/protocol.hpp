@@ -1,11 +1,13 @@
 // Any process. Every message that crosses a channel, with who may send it and when. Nothing else in baton writes or
 // takes apart a message. The wire and its names are Node's (lib/internal/child_process.js), but for `ready`, which is
-// the word PM2 made customary, and `alive` and `retire`, which are ours. Theirs begin with NODE_ so that a Node master
-// keeps them from its program.
+// the word PM2 made customary, and those that begin with NODE_BATON_, which are ours. (With NODE_, so that a Node
+// process on the other side keeps them from its program.)
 //
 // | kind       | on the wire                                              | sender | while the worker is           |
 // |------------|----------------------------------------------------------|--------|-------------------------------|
 // | handle     | {"cmd":"NODE_HANDLE","type":T,"msg":M} and a descriptor  | master | starting, serving             |
+// | scoreboard | {"cmd":"NODE_BATON_SCOREBOARD","slot":N} and a descriptor: count there | master | starting     |
+// | glance     | {"cmd":"NODE_BATON_GLANCE"}: a wake-up may have been lost| master | always                        |
 // | handle_ack | {"cmd":"NODE_HANDLE_ACK"}, once for each handle          | worker | starting, serving, draining   |
 // | handle_nack| {"cmd":"NODE_HANDLE_NACK"}: it came without a descriptor | worker | starting, serving, draining   |
 // | ready      | "ready": I answer from now on                            | worker | starting, serving, draining   |
@@ -24,7 +26,18 @@
 
 namespace baton::protocol {
 
-enum class Kind : std::uint8_t { handle, handle_ack, handle_nack, ready, alive, retire, plain, internal };
+enum class Kind : std::uint8_t {
+  handle,
+  scoreboard,
+  glance,
+  handle_ack,
+  handle_nack,
+  ready,
+  alive,
+  retire,
+  plain,
+  internal
+};
 enum class Sender : std::uint8_t { master, worker };
 /// The worker's phase, as both sides of its channel know it.
 enum class Phase : std::uint8_t { starting, serving, draining };
@@ -35,6 +48,7 @@ struct Message {
   /// which goes on from "worker 2 pid 77 ": "has answered 50 requests".
   std::string detail;
   boost::json::value value;  ///< of a plain or internal message: itself
+  std::uint64_t number = 0;  ///< of a scoreboard: the slot
 };
 
 /// Whether `value` is a message that brings a descriptor.
@@ -51,6 +65,9 @@ std::string_view name(Kind kind);
 
 /// Node's `child.send('server', server)`: take this listening descriptor. `name` is the word that goes with it.
 std::string listener_line(std::string_view name = "server");
+/// Sent to baton's own workers alone. It is not acknowledged: without it a worker only goes uncounted.
+std::string scoreboard_line(std::uint64_t slot);
+std::string_view glance_line();
 std::string_view handle_ack_line();
 std::string_view handle_nack_line();
 std::string_view ready_line();

@@ -22,12 +22,14 @@ struct Column {
   Align align;
 };
 
-constexpr std::array<Column, 7> columns{{{"WORKER", Align::right},
+constexpr std::array<Column, 9> columns{{{"WORKER", Align::right},
                                          {"PID", Align::right},
                                          {"STATE", Align::left},
                                          {"GENERATION", Align::right},
                                          {"AGE", Align::right},
                                          {"MEMORY", Align::right},
+                                         {"CONNS", Align::right},
+                                         {"REQUESTS", Align::right},
                                          {"NOTE", Align::left}}};
 constexpr std::size_t state_column = 2;
 using Row = std::array<std::string, columns.size()>;
@@ -63,13 +65,9 @@ std::string note_of(const json::object& worker) {
 Row row_of(const json::object& worker) {
   const std::int64_t age = member_number(worker, "age_ms", -1);
   const std::int64_t memory = member_number(worker, "rss", -1);
-  return {member_text(worker, "worker"),
-          member_text(worker, "pid"),
-          member_text(worker, "state"),
-          member_text(worker, "generation"),
-          age < 0 ? "-" : age_text(age),
-          memory < 0 ? "-" : size_text(memory),
-          note_of(worker)};
+  return {member_text(worker, "worker"),     member_text(worker, "pid"),      member_text(worker, "state"),
+          member_text(worker, "generation"), age < 0 ? "-" : age_text(age),   memory < 0 ? "-" : size_text(memory),
+          member_text(worker, "open"),       member_text(worker, "requests"), note_of(worker)};
 }
 
 std::string line_of(const Row& row, const std::array<std::size_t, columns.size()>& widths, bool colours) {

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -83,7 +85,9 @@ bool ends_soon(pid_t pid) {
 
 }  // namespace
 
-Staff::Staff(asio::any_io_executor executor, Hearer& hearer) : executor_(std::move(executor)), hearer_(hearer) {
+// Twice the target is the most that live; a few more are being reaped.
+Staff::Staff(asio::any_io_executor executor, Hearer& hearer)
+    : executor_(std::move(executor)), hearer_(hearer), scoreboard_(std::size_t{3} * most_workers) {
   const std::vector<pid_t> before = children();
   strangers_.insert(before.begin(), before.end());
 }
@@ -117,16 +121,58 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
   if (notices) worker->notice_end = std::make_unique<NoticeEnd>(executor_, std::move(*notices));
   workers_[id] = worker;
   try {
+    if (worker->generation->options.command.empty()) give_slot(*worker);
     for (std::size_t i = 0; i < worker->generation->listeners.size(); ++i) hand_over(*worker, i);
   } catch (...) {
     finish_off(*worker);
-    workers_.erase(id);
+    forget(*worker);
     throw;
   }
   start_task(executor_, follow_process(worker));
   start_task(executor_, follow_channel(worker));
   if (worker->notice_end) start_task(executor_, follow_notices(worker));
   return *worker;
+}
+
+void Staff::give_slot(WorkerHandle& worker) {
+  worker.slot = scoreboard_.take();
+  if (!worker.slot) return log::warning("{} has no place on the scoreboard, and counts for itself", worker.name());
+  send(worker, protocol::scoreboard_line(*worker.slot), scoreboard_.memory().duplicate());
+}
+
+/// Once its process is no more, or never was.
+void Staff::forget(WorkerHandle& worker) {
+  if (worker.slot) scoreboard_.give_back(*std::exchange(worker.slot, std::nullopt));
+  workers_.erase(worker.id);
+}
+
+const Slot* Staff::counters(const WorkerHandle& worker) const {
+  return worker.slot ? &scoreboard_.slot(*worker.slot) : nullptr;
+}
+
+TimePoint Staff::last_sign(const WorkerHandle& worker) const {
+  if (!worker.slot) return worker.last_sign;
+  const TimePoint beat{Milliseconds(scoreboard_.slot(*worker.slot).get(Metric::last_beat))};
+  return std::max(worker.last_sign, beat);
+}
+
+void Staff::recover_wake_ups() {
+  if (std::exchange(recovering_, true)) return;
+  asio::post(executor_, [this] {
+    recovering_ = false;
+    for (const auto& [id, worker] : workers_)
+      if (worker->is_ready && worker->generation->options.command.empty()) send(*worker, protocol::glance_line());
+  });
+}
+
+bool Staff::has_stopped_child() {
+  bool found = false;
+  siginfo_t stopped{};
+  while (::waitid(P_ALL, 0, &stopped, WSTOPPED | WNOHANG) == 0 && stopped.si_pid != 0) {
+    found = true;
+    stopped.si_pid = 0;
+  }
+  return found;
 }
 
 void Staff::hand_over(WorkerHandle& worker, std::size_t listener) {
@@ -206,6 +252,8 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
       return log::info("{} says {}", worker.name(), boost::json::serialize(message.value));
     case Kind::alive:
     case Kind::handle:
+    case Kind::scoreboard:
+    case Kind::glance:
     case Kind::internal:
       return;
   }
@@ -267,7 +315,7 @@ asio::awaitable<void> Staff::follow_process(Handle worker) {
   const Ending ending = worker->child.reap();
   worker->channel_end.reset();
   worker->notice_end.reset();
-  workers_.erase(worker->id);
+  forget(*worker);
   hearer_.on_exit(*worker, ending);
   sweep_orphans();
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/scoreboard.hpp"
 #include "master/worker_handle.hpp"
 
 namespace baton {
@@ -53,6 +54,19 @@ class Staff {
   [[nodiscard]] const WorkerHandle& at(int id) const { return *workers_.at(id); }
   [[nodiscard]] const std::map<int, std::shared_ptr<WorkerHandle>>& all() const { return workers_; }
 
+  /// What it counts, or null where it is no worker of baton's own.
+  [[nodiscard]] const Slot* counters(const WorkerHandle& worker) const;
+  /// Over all workers that are or were.
+  [[nodiscard]] std::uint64_t total(Metric metric) const { return scoreboard_.total(metric); }
+  /// The last time that it showed to be alive.
+  [[nodiscard]] TimePoint last_sign(const WorkerHandle& worker) const;
+
+  /// To be called when a worker has died or was stopped: one that had been woken for a connection, and did not get to
+  /// accept it, took the wake-up along. The others look for themselves.
+  void recover_wake_ups();
+  /// Whether a child was stopped (SIGSTOP, SIGTSTP) since the last call.
+  static bool has_stopped_child();
+
   /// Reaps and kills processes that a worker left behind and that came to us (PR_SET_CHILD_SUBREAPER): those whose
   /// worker is no more. To be called when a child has ended.
   void sweep_orphans();
@@ -62,6 +76,8 @@ class Staff {
  private:
   using Handle = std::shared_ptr<WorkerHandle>;
 
+  void give_slot(WorkerHandle& worker);
+  void forget(WorkerHandle& worker);
   void hand_over(WorkerHandle& worker, std::size_t listener);
   void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
   boost::asio::awaitable<void> follow_channel(Handle worker);
@@ -75,9 +91,11 @@ class Staff {
 
   boost::asio::any_io_executor executor_;
   Hearer& hearer_;
+  Scoreboard scoreboard_;
   std::map<int, Handle> workers_;  ///< alive, by id
   std::set<pid_t> strangers_;      ///< children that this process had before it was baton (sidecar & exec baton)
   std::set<pid_t> killed_orphans_;
+  bool recovering_ = false;  ///< wake-ups, once for all the deaths of this moment
 };
 
 }  // namespace baton

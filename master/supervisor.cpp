@@ -150,6 +150,7 @@ void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
   const State state = crew_.members().at(worker.id).life.state();
   const bool from_outside = ending.by_signal && ending.number == SIGKILL;
   const Loss loss = crew_.ended(worker.id, now(), from_outside);
+  if (loss.member.was_ready && !loss.member.was_retired) staff_.recover_wake_ups();
   const bool was_asked = ending.is_clean() || (ending.by_signal && ending.number == SIGTERM);
   const std::string what = fmt::format("{} {}", worker.name(), baton::describe(ending));
   if (loss.member.was_retired && was_asked) {
@@ -241,6 +242,11 @@ asio::awaitable<void> Supervisor::follow_timer() {
     expire(now());
     advance();
   }
+}
+
+void Supervisor::on_child_signal() {
+  if (Staff::has_stopped_child()) staff_.recover_wake_ups();
+  staff_.sweep_orphans();
 }
 
 void Supervisor::kill() {

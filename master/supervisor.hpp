@@ -43,8 +43,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
 
   void kill();
   [[nodiscard]] bool is_stopping() const { return stopping_; }
-  /// A child of this process has ended: SIGCHLD.
-  void on_child_signal() { staff_.sweep_orphans(); }
+  /// A child of this process has ended or was stopped: SIGCHLD.
+  void on_child_signal();
 
   [[nodiscard]] const Generation& generation() const { return *generation_; }
   /// For status(): the path of the control socket, or nothing.
@@ -81,6 +81,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void end_reload(const Outcome& outcome);
   void end_scale(const Outcome& outcome);
   void tell_progress();
+  [[nodiscard]] boost::json::object totals() const;
   [[nodiscard]] boost::json::object describe(int id, const Member& member) const;
 
   // supervisor_rounds.cpp: what only looking tells

@@ -248,19 +248,33 @@ boost::json::object Supervisor::status() const {
           {"reloads", reloads_},
           {"restarts", restarts_},
           {"control", control_},
+          {"totals", totals()},
           {"listeners", std::move(listeners)},
           {"workers", std::move(list)}};
 }
 
+/// Gauges mean something of one worker at one moment alone; the open connections can be added up.
+boost::json::object Supervisor::totals() const {
+  boost::json::object sums;
+  for (const MetricInfo& each : metrics)
+    if (each.kind == MetricKind::counter || each.metric == Metric::open) sums[each.name] = staff_.total(each.metric);
+  return sums;
+}
+
 boost::json::object Supervisor::describe(int id, const Member& member) const {
   const WorkerHandle& worker = staff_.at(id);
-  return {{"worker", member.post},
-          {"pid", worker.child.pid()},
-          {"state", std::string(baton::name(member.life.state()))},
-          {"generation", member.generation},
-          {"age_ms", milliseconds(std::chrono::steady_clock::now() - worker.started)},
-          {"rss", worker.child.resident_memory()},
-          {"note", worker.status}};
+  boost::json::object described{{"worker", member.post},
+                                {"pid", worker.child.pid()},
+                                {"state", std::string(baton::name(member.life.state()))},
+                                {"generation", member.generation},
+                                {"age_ms", milliseconds(std::chrono::steady_clock::now() - worker.started)},
+                                {"rss", worker.child.resident_memory()},
+                                {"note", worker.status}};
+  const Slot* counters = staff_.counters(worker);
+  if (counters == nullptr) return described;
+  for (const MetricInfo& each : metrics)
+    if (each.metric != Metric::last_beat) described[each.name] = counters->get(each.metric);
+  return described;
 }
 
 }  // namespace baton

@@ -52,7 +52,7 @@ void Supervisor::find_hung(TimePoint at) {
     const Milliseconds patience = worker->generation->options.hang_timeout;
     const State state = crew_.members().at(id).life.state();
     const bool is_watched = patience.count() > 0 && (state == State::ready || state == State::draining);
-    if (is_watched && worker->last_sign + patience < at) silent.push_back(id);
+    if (is_watched && staff_.last_sign(*worker) + patience < at) silent.push_back(id);
   }
   for (const int id : silent) {
     WorkerHandle& worker = staff_.at(id);

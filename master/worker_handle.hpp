@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -47,8 +48,9 @@ struct WorkerHandle {
   /// "worker 2 pid 4243": how log lines begin.
   [[nodiscard]] std::string name() const;
 
-  int id;           ///< of this process, among all that this master ever starts
-  unsigned number;  ///< of its post
+  int id;                           ///< of this process, among all that this master ever starts
+  unsigned number;                  ///< of its post
+  std::optional<std::size_t> slot;  ///< of the scoreboard; commands have none
   std::shared_ptr<const Generation> generation;
   Child child;
   Watch process_watch;                      // after the child: destroyed before its pidfd closes

@@ -28,8 +28,10 @@ bool is_shut_down(const Fd& listener) {
 
 }  // namespace
 
-Acceptor::Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnExhausted on_exhausted)
+Acceptor::Acceptor(Poller& poller, Counters& counters, Fd listener, OnConnection on_connection,
+                   OnExhausted on_exhausted)
     : poller_(poller),
+      counters_(counters),
       listener_(std::move(listener)),
       on_connection_(std::move(on_connection)),
       on_exhausted_(std::move(on_exhausted)),
@@ -55,7 +57,9 @@ void Acceptor::pause() {
 void Acceptor::on_events(std::uint32_t events) {
   if (!waiting_) return;  // paused by another listener's accept in this batch
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return restore_listening();
-  if (accept_one() != Outcome::taken || !waiting_) return;
+  const Outcome outcome = accept_one();
+  if (outcome == Outcome::none) counters_.add(Metric::accept_misses);
+  if (outcome != Outcome::taken || !waiting_) return;
   pause();
   resume();
 }

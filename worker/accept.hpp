@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "common/fd.hpp"
+#include "common/scoreboard.hpp"
 #include "worker/poller.hpp"
 
 namespace baton {
@@ -21,7 +22,7 @@ class Acceptor final : public EventHandler {
   using OnExhausted = std::function<void(int)>;
 
   /// `listener` is a listening stream socket. Throws std::system_error.
-  Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnExhausted on_exhausted);
+  Acceptor(Poller& poller, Counters& counters, Fd listener, OnConnection on_connection, OnExhausted on_exhausted);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
   ~Acceptor() { pause(); }  // closing is not enough: see Poller
@@ -45,6 +46,7 @@ class Acceptor final : public EventHandler {
   void restore_listening();
 
   Poller& poller_;
+  Counters& counters_;
   Fd listener_;
   OnConnection on_connection_;
   OnExhausted on_exhausted_;

@@ -62,6 +62,7 @@ bool Session::read() {
   const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), 0);
   if (count == -1 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count <= 0) {
+    if (count == -1) group_.counters().add(Metric::errors);
     close();
     return true;
   }
@@ -125,7 +126,7 @@ void Session::turn_into_last(const LastAnswer& last, std::string& out) {
 void Session::answer_complete(const RequestParser& parser, std::string& out) {
   const bool keep = parser.keeps_alive();
   const http::After kept = parser.is_http_1_0() ? http::After::keep_1_0 : http::After::keep;
-  group_.count_answer();
+  group_.counters().add(Metric::requests);
   group_.answers().append_pid(out, keep ? kept : http::After::close, parser.is_head());
   continued_ = false;
   if (keep) return wait_for(Wait::idle);
@@ -145,6 +146,7 @@ void Session::need_more(std::unique_ptr<RequestParser>&& parser, std::size_t unu
 }
 
 void Session::fail(unsigned status, const RequestParser& parser, std::string& out) {
+  group_.counters().add(Metric::errors);
   group_.answers().append_error(out, status, parser.is_head());
   closing_ = true;
   client_may_send_ = true;
@@ -155,7 +157,11 @@ void Session::send(std::string_view bytes) {
     const ssize_t count = ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (count == -1 && errno == EINTR) continue;
     if (count == -1 && errno == EAGAIN) return block_sending(bytes);
-    if (count == -1) return close();
+    if (count == -1) {
+      group_.counters().add(Metric::errors);
+      return close();
+    }
+    group_.counters().add(Metric::bytes, static_cast<std::uint64_t>(count));
     bytes.remove_prefix(static_cast<std::size_t>(count));
   }
   after_sending();

@@ -18,8 +18,9 @@ constexpr auto grace_time = 500ms;
 
 }  // namespace
 
-Sessions::Sessions(Poller& poller, const WorkerSettings& settings, std::function<void()> on_closed)
+Sessions::Sessions(Poller& poller, Counters& counters, const WorkerSettings& settings, std::function<void()> on_closed)
     : poller_(poller),
+      counters_(counters),
       limits_{settings.max_header, settings.max_body},
       answers_(::getpid()),
       max_connections_(settings.max_connections),
@@ -36,6 +37,8 @@ Sessions::Sessions(Poller& poller, const WorkerSettings& settings, std::function
 void Sessions::adopt(Fd connection, Holders holders) {
   Session& session = all_.emplace_front(*this, std::move(connection), holders);
   session.self = all_.begin();
+  counters_.add(Metric::accepted);
+  counters_.set(Metric::open, all_.size());
   last_closed_ = nullptr;
   try {
     session.wait_for(draining_ ? Wait::grace : Wait::header);
@@ -43,7 +46,9 @@ void Sessions::adopt(Fd connection, Holders holders) {
     if (last_closed_ != &session && !session.is_watched()) session.watch(EPOLLIN);
   } catch (const std::system_error& error) {
     log::error("a connection is dropped: {} (raise fs.epoll.max_user_watches)", error.what());
+    counters_.add(Metric::errors);
     all_.erase(session.self);
+    counters_.set(Metric::open, all_.size());
   }
 }
 
@@ -64,6 +69,7 @@ void Sessions::close(Session& session) {
   }
   last_closed_ = &session;
   all_.erase(session.self);
+  counters_.set(Metric::open, all_.size());
   on_closed_();
 }
 

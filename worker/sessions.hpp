@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 
+#include "common/scoreboard.hpp"
 #include "common/worker_settings.hpp"
 #include "worker/http.hpp"
 #include "worker/poller.hpp"
@@ -24,7 +25,7 @@ class Sessions {
   using Clock = Session::Clock;
 
   /// `on_closed` runs after each close, from within the event that caused it.
-  Sessions(Poller& poller, const WorkerSettings& settings, std::function<void()> on_closed);
+  Sessions(Poller& poller, Counters& counters, const WorkerSettings& settings, std::function<void()> on_closed);
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
   ~Sessions() = default;
@@ -34,9 +35,6 @@ class Sessions {
 
   [[nodiscard]] std::size_t size() const { return all_.size(); }
   [[nodiscard]] bool is_full() const { return all_.size() >= max_connections_; }
-
-  /// Requests answered so far.
-  [[nodiscard]] std::uint64_t answered() const { return answered_; }
 
   /// From now on every answer closes its connection, and connections at rest get a moment and then end.
   void drain();
@@ -53,7 +51,7 @@ class Sessions {
   [[nodiscard]] const http::Answers& answers() const { return answers_; }
   [[nodiscard]] std::span<char> read_buffer() { return read_buffer_; }
   [[nodiscard]] std::string& write_buffer() { return write_buffer_; }
-  void count_answer() { ++answered_; }
+  [[nodiscard]] Counters& counters() { return counters_; }
   void schedule(Session& session, Wait wait);
   void close(Session& session);
 
@@ -69,6 +67,7 @@ class Sessions {
   void give_grace(Wait wait);
 
   Poller& poller_;
+  Counters& counters_;
   http::Limits limits_;
   http::Answers answers_;
   std::size_t max_connections_;
@@ -80,7 +79,6 @@ class Sessions {
   const Session* last_closed_ = nullptr;  ///< only to be compared
   bool first_read_paid_ = true;
   unsigned first_reads_left_out_ = 0;
-  std::uint64_t answered_ = 0;
   std::string write_buffer_;
   std::array<char, std::size_t{16} * 1024> read_buffer_{};
 };

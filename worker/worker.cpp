@@ -24,6 +24,7 @@
 #include "common/channel.hpp"
 #include "common/log.hpp"
 #include "common/protocol.hpp"
+#include "common/scoreboard.hpp"
 #include "common/worker_settings.hpp"
 #include "worker/accept.hpp"
 #include "worker/inherited_channel.hpp"
@@ -108,10 +109,12 @@ class Worker {
   void on_signal();
   void on_message(Frame frame);
   void take_handle(const protocol::Message& message, std::optional<Fd> handle);
+  void take_scoreboard(std::uint64_t slot, const std::optional<Fd>& memory);
   void serve(Fd listener);
   void reply(std::string_view line);
 
   void give_signs();
+  void glance();
   void on_connection(Fd connection);
   void on_exhausted(int error);
   void resume_accepting();
@@ -119,6 +122,7 @@ class Worker {
   [[nodiscard]] int timeout_ms() const;
 
   // Destroyed last to first: what handlers refer to outlives them.
+  Counters counters_;
   Poller poller_;
   Channel channel_;
   Fd signals_;
@@ -133,7 +137,11 @@ class Worker {
   bool asked_to_retire_ = false;
   std::uint64_t most_requests_;  ///< answered before it asks to be replaced; 0: no limit
   std::chrono::milliseconds heartbeat_;
-  Sessions::Clock::time_point next_beat_ = Sessions::Clock::now();
+  Sessions::Clock::time_point now_ = Sessions::Clock::now();  ///< when this turn of the loop began
+  Sessions::Clock::time_point next_beat_ = now_;
+  std::uint64_t accepted_before_ = 0;  ///< the last time that it was looked at
+  Sessions::Clock::time_point warm_until_{};
+  Sessions::Clock::time_point next_glance_{};
   std::optional<Sessions::Clock::time_point> retry_accept_;
 };
 
@@ -151,7 +159,7 @@ std::uint64_t with_jitter(std::uint64_t limit) {
 Worker::Worker(Fd channel, const WorkerSettings& settings)
     : channel_(std::move(channel)),
       signals_(stop_signals()),
-      sessions_(poller_, fitted(settings), [this] { resume_accepting(); }),
+      sessions_(poller_, counters_, fitted(settings), [this] { resume_accepting(); }),
       most_requests_(with_jitter(settings.max_requests)),
       heartbeat_(settings.heartbeat) {
   poller_.add(channel_.socket(), EPOLLIN, channel_callback_);
@@ -160,10 +168,14 @@ Worker::Worker(Fd channel, const WorkerSettings& settings)
 
 int Worker::run() {
   while (phase_ != Phase::draining || sessions_.size() > 0) {
-    poller_.wait(timeout_ms(), [this] { sessions_.set_time(Sessions::Clock::now(), std::time(nullptr)); });
+    poller_.wait(timeout_ms(), [this] {
+      now_ = Sessions::Clock::now();
+      sessions_.set_time(now_, std::time(nullptr));
+    });
     sessions_.expire();
     give_signs();
-    if (retry_accept_ && *retry_accept_ <= Sessions::Clock::now()) resume_accepting();
+    glance();
+    if (retry_accept_ && *retry_accept_ <= now_) resume_accepting();
     if (stop_asked_ && phase_ != Phase::draining) begin_drain();
   }
   log::debug("all answered, leaving");
@@ -172,22 +184,42 @@ int Worker::run() {
 
 /// What the master is to know without asking: that this loop turns, and that it is time for a successor.
 void Worker::give_signs() {
-  if (most_requests_ > 0 && sessions_.answered() >= most_requests_ && !std::exchange(asked_to_retire_, true))
-    reply(protocol::retire_line(fmt::format("has answered {} requests", sessions_.answered())));
-  if (heartbeat_.count() == 0 || !channel_open_ || Sessions::Clock::now() < next_beat_) return;
-  next_beat_ = Sessions::Clock::now() + heartbeat_;
-  if (!channel_.has_unsent()) reply(protocol::alive_line());
+  const auto time = std::chrono::ceil<std::chrono::milliseconds>(now_.time_since_epoch());
+  counters_.set(Metric::last_beat, static_cast<std::uint64_t>(time.count()));
+  const std::uint64_t answered = counters_.get(Metric::requests);
+  if (most_requests_ > 0 && answered >= most_requests_ && !std::exchange(asked_to_retire_, true))
+    reply(protocol::retire_line(fmt::format("has answered {} requests", answered)));
+  if (heartbeat_.count() == 0 || !channel_open_ || now_ < next_beat_) return;
+  next_beat_ = now_ + heartbeat_;
+  if (!counters_.is_attached() && !channel_.has_unsent()) reply(protocol::alive_line());
+  for (const auto& acceptor : acceptors_) acceptor->glance();
+}
+
+/// A worker that was woken for a connection, and has died or been stopped since, has taken the wake-up along. The
+/// master tells of most such ends; while there are connections coming, one looks besides, so that nobody waits long.
+void Worker::glance() {
+  using namespace std::chrono_literals;
+  constexpr auto interval = 80ms;
+  constexpr auto warm_time = 5s;
+  if (const std::uint64_t accepted = counters_.get(Metric::accepted); accepted != accepted_before_) {
+    accepted_before_ = accepted;
+    warm_until_ = now_ + warm_time;
+  }
+  if (now_ >= warm_until_ || now_ < next_glance_) return;
+  next_glance_ = now_ + interval;
   for (const auto& acceptor : acceptors_) acceptor->glance();
 }
 
 int Worker::timeout_ms() const {
   std::optional<std::chrono::milliseconds> least = sessions_.until_next_deadline();
+  const auto now = Sessions::Clock::now();
   const auto consider = [&](Sessions::Clock::time_point when) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - Sessions::Clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - now);
     least = std::max(std::min(least.value_or(left), left), std::chrono::milliseconds(0));
   };
   if (retry_accept_) consider(*retry_accept_);
   if (heartbeat_.count() > 0 && channel_open_) consider(next_beat_);
+  if (!acceptors_.empty() && now < warm_until_) consider(next_glance_);
   return least ? static_cast<int>(least->count()) : -1;
 }
 
@@ -219,6 +251,11 @@ void Worker::on_message(Frame frame) {
     return;
   }
   if (message.kind == Kind::handle) return take_handle(message, std::move(frame.handle));
+  if (message.kind == Kind::scoreboard) return take_scoreboard(message.number, frame.handle);
+  if (message.kind == Kind::glance) {
+    for (const auto& acceptor : acceptors_) acceptor->glance();
+    return;
+  }
   log::debug("from the master: {}", boost::json::serialize(message.value));
 }
 
@@ -240,9 +277,14 @@ void Worker::take_handle(const protocol::Message& message, std::optional<Fd> han
       message.detail);
 }
 
+void Worker::take_scoreboard(std::uint64_t slot, const std::optional<Fd>& memory) {
+  const std::string fault = memory ? counters_.attach(*memory, slot) : "its descriptor did not come along";
+  if (!fault.empty()) log::warning("from the master: a scoreboard is not used: {}", fault);
+}
+
 void Worker::serve(Fd listener) {
   acceptors_.push_back(std::make_unique<Acceptor>(
-      poller_, std::move(listener), [this](Fd connection) { on_connection(std::move(connection)); },
+      poller_, counters_, std::move(listener), [this](Fd connection) { on_connection(std::move(connection)); },
       [this](int error) { on_exhausted(error); }));
   if (sessions_.is_full()) acceptors_.back()->pause();
   if (phase_ != Phase::starting) return;
@@ -281,7 +323,7 @@ void Worker::on_exhausted(int error) {
                  sessions_.size(), describe_errno(error));
   for (const auto& acceptor : acceptors_) acceptor->pause();
   if (phase_ == Phase::draining) return;  // who waits in the queue is left to the others
-  retry_accept_ = Sessions::Clock::now() + retry_interval;
+  retry_accept_ = now_ + retry_interval;
 }
 
 void Worker::resume_accepting() {

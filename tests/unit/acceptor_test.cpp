@@ -37,7 +37,7 @@ class Station {
  public:
   explicit Station(Fd listener)
       : acceptor(std::make_unique<Acceptor>(
-            poller, std::move(listener), [this](Fd connection) { taken.push_back(std::move(connection)); },
+            poller, counters, std::move(listener), [this](Fd connection) { taken.push_back(std::move(connection)); },
             [this](int error) {
               errors.push_back(error);
               acceptor->pause();
@@ -47,6 +47,7 @@ class Station {
     for (int i = 0; i < rounds; ++i) poller.wait(0);
   }
 
+  Counters counters;
   Poller poller;
   std::vector<Fd> taken;
   std::vector<int> errors;

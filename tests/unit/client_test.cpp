@@ -107,7 +107,8 @@ boost::json::object sample_status() {
   return boost::json::parse(R"({"name":"127.0.0.1:1337","version":"0.1.0","pid":4100,"state":"serving","target":2,
     "ready":1,"generation":3,"listeners":[{"name":"server","address":"127.0.0.1:1337"},
     {"name":"api","address":"[::]:80"}],"workers":[
-    {"worker":1,"pid":4242,"state":"ready","generation":3,"age_ms":12000,"rss":3145728,"note":""},
+    {"worker":1,"pid":4242,"state":"ready","generation":3,"age_ms":12000,"rss":3145728,"note":"","open":17,
+     "requests":1234},
     {"worker":2,"pid":null,"state":"backing_off","retry_in_ms":3200,"failures":4,"note":"exited with code 1"}]})")
       .as_object();
 }
@@ -119,9 +120,10 @@ TEST_CASE("client: the status is a table") {
         "127.0.0.1:1337 · baton 0.1.0 · pid 4100 · serving · 1 of 2 ready · generation 3\n"
         "listening on 127.0.0.1:1337, api=[::]:80\n"
         "\n"
-        "WORKER   PID  STATE        GENERATION   AGE   MEMORY  NOTE\n"
-        "     1  4242  ready                 3  12 s  3.0 MiB\n"
-        "     2     -  backing_off           -     -        -  exited with code 1; starts again in 3.2 s, after 4 "
+        "WORKER   PID  STATE        GENERATION   AGE   MEMORY  CONNS  REQUESTS  NOTE\n"
+        "     1  4242  ready                 3  12 s  3.0 MiB     17      1234\n"
+        "     2     -  backing_off           -     -        -      -         -  exited with code 1; starts again in "
+        "3.2 s, after 4 "
         "failures\n");
 }
 

@@ -35,6 +35,29 @@ TEST_CASE("our lines decode to what they are") {
   CHECK(decoded(ready_line()).kind == Kind::ready);
 }
 
+TEST_CASE("a scoreboard has a slot, and one that is no number is none that there is") {
+  CHECK(is_for_handle(scoreboard_line(7)));
+  CHECK(decoded(scoreboard_line(7)).kind == Kind::scoreboard);
+  CHECK(decoded(scoreboard_line(7)).number == 7);
+  constexpr auto none = ~std::uint64_t{0};
+  for (const char* slot : {"-1", "1.5", "1e300", "\"7\"", "null", "[]", "99999999999999999999"}) {
+    CAPTURE(slot);
+    const std::string line = std::string(R"({"cmd":"NODE_BATON_SCOREBOARD","slot":)") + slot + "}";
+    CHECK(decoded(line).kind == Kind::scoreboard);
+    CHECK(decoded(line).number == none);
+  }
+  CHECK(decoded(R"({"cmd":"NODE_BATON_SCOREBOARD"})").number == none);
+}
+
+TEST_CASE("a glance is the master's to ask for, at any time") {
+  CHECK(decoded(glance_line()).kind == Kind::glance);
+  CHECK_FALSE(is_for_handle(glance_line()));
+  CHECK(is_legal(Kind::glance, Sender::master, Phase::draining));
+  CHECK_FALSE(is_legal(Kind::glance, Sender::worker, Phase::serving));
+  CHECK(is_legal(Kind::scoreboard, Sender::master, Phase::starting));
+  CHECK_FALSE(is_legal(Kind::scoreboard, Sender::master, Phase::serving));
+}
+
 TEST_CASE("a connection of Node's is a handle of its type") {
   const Message message = decoded(R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":{"a":1},"key":"4:::1337"})");
   CHECK(message.kind == Kind::handle);

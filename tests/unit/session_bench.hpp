@@ -61,7 +61,8 @@ class Bench {
  public:
   static constexpr std::time_t wall_clock = 784'111'777;  // 6 November 1994, 08:49:37
 
-  explicit Bench(WorkerSettings settings = {}) : settings_(settings), sessions(poller, settings, [this] { ++closed; }) {
+  explicit Bench(WorkerSettings settings = {})
+      : settings_(settings), sessions(poller, counters, settings, [this] { ++closed; }) {
     sessions.set_time(now_, wall_clock);
   }
 
@@ -107,6 +108,7 @@ class Bench {
   Sessions::Clock::time_point now_ = Sessions::Clock::now();
 
  public:
+  Counters counters;
   Poller poller;
   std::size_t closed = 0;
   Sessions sessions;

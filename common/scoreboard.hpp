@@ -1,0 +1,136 @@
+// Any process. What each worker counts, in memory that the master reads: a slot for each worker, written by that worker
+// alone, without locks and without a message. After Varnish's counters, each is declared once, with what it means.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/fd.hpp"
+
+namespace baton {
+
+enum class Metric : std::uint8_t { accepted, open, requests, bytes, errors, accept_misses, last_beat };
+
+enum class MetricKind : std::uint8_t {
+  counter,  ///< only grows; of a worker that has ended it stays in the total
+  gauge,    ///< as it is now
+};
+
+struct MetricInfo {
+  Metric metric;
+  std::string_view name;
+  MetricKind kind;
+  std::string_view unit;
+  std::string_view help;
+};
+
+constexpr std::array<MetricInfo, 7> metrics{{
+    {Metric::accepted, "accepted", MetricKind::counter, "connections",
+     "Connections that the worker accepted or was handed"},
+    {Metric::open, "open", MetricKind::gauge, "connections", "Connections that the worker holds"},
+    {Metric::requests, "requests", MetricKind::counter, "requests", "Requests answered with success"},
+    {Metric::bytes, "bytes", MetricKind::counter, "bytes", "Bytes sent to clients"},
+    {Metric::errors, "errors", MetricKind::counter, "requests and connections",
+     "Requests answered with an error, and connections that broke"},
+    {Metric::accept_misses, "accept_misses", MetricKind::counter, "wake-ups",
+     "Wake-ups for a listener where no connection was left to accept"},
+    {Metric::last_beat, "last_beat", MetricKind::gauge, "milliseconds of the monotonic clock",
+     "When the worker's loop turned last"},
+}};
+
+/// One worker's values. Two cache lines, because the CPU fetches lines in pairs, so that no worker's counting slows
+/// another's.
+class alignas(128) Slot {
+ public:
+  /// By the slot's one writer: a load and a store, no locked instruction.
+  void add(Metric metric, std::uint64_t amount = 1) noexcept { set(metric, get(metric) + amount); }
+  void set(Metric metric, std::uint64_t value) noexcept { at(metric).store(value, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t get(Metric metric) const noexcept {
+    return values_[static_cast<std::size_t>(metric)].load(std::memory_order_relaxed);
+  }
+
+ private:
+  using Value = std::atomic<std::uint64_t>;
+  static_assert(Value::is_always_lock_free, "a lock in shared memory would be every process's");
+  Value& at(Metric metric) noexcept { return values_[static_cast<std::size_t>(metric)]; }
+
+  std::array<Value, metrics.size()> values_{};
+};
+static_assert(sizeof(Slot) == 128);
+
+/// Slots mapped into this process's memory. Owns the mapping, not the descriptor.
+class MappedSlots {
+ public:
+  MappedSlots() = default;
+  /// `count` slots from the one numbered `first`. Throws std::system_error.
+  MappedSlots(const Fd& memory, std::size_t first, std::size_t count);
+  MappedSlots(MappedSlots&& other) noexcept;
+  MappedSlots& operator=(MappedSlots&& other) noexcept;
+  MappedSlots(const MappedSlots&) = delete;
+  MappedSlots& operator=(const MappedSlots&) = delete;
+  ~MappedSlots();
+
+  [[nodiscard]] bool is_mapped() const { return memory_ != nullptr; }
+  [[nodiscard]] Slot& operator[](std::size_t index) const { return slots_[index]; }
+
+ private:
+  void* memory_ = nullptr;
+  std::size_t size_ = 0;
+  Slot* slots_ = nullptr;
+};
+
+/// The master's: makes the memory, and gives slots away. Owns both.
+class Scoreboard {
+ public:
+  /// Memory is only used for slots that were given away. Throws std::system_error.
+  explicit Scoreboard(std::size_t slots);
+
+  /// To be sent to workers. It can't be shrunk, so that reading it never fails.
+  [[nodiscard]] const Fd& memory() const { return memory_; }
+
+  /// A slot of zeros, or nothing when all are taken.
+  std::optional<std::size_t> take();
+  /// Its worker has ended; its counters go into the total.
+  void give_back(std::size_t index);
+
+  [[nodiscard]] const Slot& slot(std::size_t index) const { return slots_[index]; }
+  /// Over all workers that are or were.
+  [[nodiscard]] std::uint64_t total(Metric metric) const;
+
+ private:
+  Fd memory_;
+  MappedSlots slots_;
+  std::vector<bool> taken_;
+  std::array<std::uint64_t, metrics.size()> ended_{};
+};
+
+/// The worker's: what it counts into. Its own memory, until a master gives it a slot.
+class Counters {
+ public:
+  Counters() = default;
+  Counters(const Counters&) = delete;
+  Counters& operator=(const Counters&) = delete;
+  ~Counters() = default;
+
+  /// Goes on in that slot of a scoreboard. Returns what is wrong with it, and changes nothing then, or an empty text.
+  /// Any program may have sent `memory`.
+  std::string attach(const Fd& memory, std::uint64_t index);
+  [[nodiscard]] bool is_attached() const { return mapped_.is_mapped(); }
+
+  void add(Metric metric, std::uint64_t amount = 1) noexcept { slot_->add(metric, amount); }
+  void set(Metric metric, std::uint64_t value) noexcept { slot_->set(metric, value); }
+  [[nodiscard]] std::uint64_t get(Metric metric) const noexcept { return slot_->get(metric); }
+
+ private:
+  Slot own_;
+  MappedSlots mapped_;
+  Slot* slot_ = &own_;
+};
+
+}  // namespace baton
