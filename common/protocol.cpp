@@ -28,6 +28,7 @@ constexpr std::array rules{
     Rule{Kind::ready, "ready", never, always},
     Rule{Kind::alive, "alive", never, always},
     Rule{Kind::retire, "retire", never, always},
+    Rule{Kind::withdraw, "withdraw", always, never},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -43,6 +44,14 @@ std::string_view text_at(const boost::json::object& object, boost::json::string_
   return {text.data(), text.size()};
 }
 
+/// 0 where there is none.
+std::uint64_t number_at(const boost::json::object& object, boost::json::string_view key) {
+  const boost::json::value* value = object.if_contains(key);
+  boost::system::error_code error;
+  const auto number = value == nullptr ? 0 : value->to_number<std::uint64_t>(error);
+  return error ? 0 : number;
+}
+
 std::string_view command(const boost::json::value& value) {
   return value.is_object() ? text_at(value.get_object(), "cmd") : std::string_view{};
 }
@@ -50,6 +59,7 @@ std::string_view command(const boost::json::value& value) {
 constexpr std::string_view handle_command = "NODE_HANDLE";
 constexpr std::string_view alive_command = "NODE_BATON_ALIVE";
 constexpr std::string_view retire_command = "NODE_BATON_RETIRE";
+constexpr std::string_view withdraw_command = "NODE_BATON_WITHDRAW";
 constexpr std::string_view retransmission_type = "net.Native";
 
 Message decode_handle(boost::json::object& object) {
@@ -75,6 +85,7 @@ Message decode(boost::json::value value) {
   if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
   if (cmd == alive_command) return {Kind::alive, {}, nullptr};
   if (cmd == retire_command) return {Kind::retire, std::string(text_at(value.get_object(), "why")), nullptr};
+  if (cmd == withdraw_command) return {Kind::withdraw, {}, nullptr, number_at(value.get_object(), "socket")};
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
   return {Kind::plain, {}, std::move(value)};
 }
@@ -106,6 +117,9 @@ std::string_view alive_line() {
 }
 std::string retire_line(std::string_view why) {
   return boost::json::serialize(boost::json::object{{"cmd", retire_command}, {"why", why}});
+}
+std::string withdraw_line(std::uint64_t socket) {
+  return boost::json::serialize(boost::json::object{{"cmd", withdraw_command}, {"socket", socket}});
 }
 
 }  // namespace baton::protocol

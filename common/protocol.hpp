@@ -1,7 +1,7 @@
 // Any process. Every message that crosses a channel, with who may send it and when. Nothing else in baton writes or
 // takes apart a message. The wire and its names are Node's (lib/internal/child_process.js), but for `ready`, which is
-// the word PM2 made customary, and `alive` and `retire`, which are ours. Theirs begin with NODE_ so that a Node master
-// keeps them from its program.
+// the word PM2 made customary, and `alive`, `retire` and `withdraw`, which are ours. Theirs begin with NODE_ so that a
+// Node master keeps them from its program.
 //
 // | kind       | on the wire                                              | sender | while the worker is           |
 // |------------|----------------------------------------------------------|--------|-------------------------------|
@@ -11,6 +11,7 @@
 // | ready      | "ready": I answer from now on                            | worker | starting, serving, draining   |
 // | alive      | {"cmd":"NODE_BATON_ALIVE"}: my loop turns                | worker | always                        |
 // | retire     | {"cmd":"NODE_BATON_RETIRE","why":W}: please replace me   | worker | starting, serving, draining   |
+// | withdraw   | {"cmd":"NODE_BATON_WITHDRAW","socket":C}: give it back  | master | always                        |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //
@@ -24,7 +25,7 @@
 
 namespace baton::protocol {
 
-enum class Kind : std::uint8_t { handle, handle_ack, handle_nack, ready, alive, retire, plain, internal };
+enum class Kind : std::uint8_t { handle, handle_ack, handle_nack, ready, alive, retire, withdraw, plain, internal };
 enum class Sender : std::uint8_t { master, worker };
 /// The worker's phase, as both sides of its channel know it.
 enum class Phase : std::uint8_t { starting, serving, draining };
@@ -35,6 +36,7 @@ struct Message {
   /// which goes on from "worker 2 pid 77 ": "has answered 50 requests".
   std::string detail;
   boost::json::value value;  ///< of a plain or internal message: itself
+  std::uint64_t socket = 0;  ///< of a withdrawal: the listener's cookie (SO_COOKIE); 0: it names none
 };
 
 /// Whether `value` is a message that brings a descriptor.
@@ -56,6 +58,8 @@ std::string_view handle_nack_line();
 std::string_view ready_line();
 std::string_view alive_line();
 std::string retire_line(std::string_view why);
+/// The listener with that cookie, which was handed over before, is another worker's again.
+std::string withdraw_line(std::uint64_t socket);
 
 constexpr std::string_view listener_type = "net.Server";
 constexpr std::string_view connection_type = "net.Socket";

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "common/socket_cookie.hpp"
 
 namespace baton {
 namespace {
@@ -25,6 +26,7 @@ bool is_shut_down(const Fd& listener) {
 Acceptor::Acceptor(Poller& poller, Fd listener, OnConnection on_connection, OnExhausted on_exhausted)
     : poller_(poller),
       listener_(std::move(listener)),
+      cookie_(socket_cookie(listener_)),
       on_connection_(std::move(on_connection)),
       on_exhausted_(std::move(on_exhausted)) {
   set_nonblocking(listener_);

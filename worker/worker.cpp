@@ -109,6 +109,7 @@ class Worker {
   void on_message(Frame frame);
   void take_handle(const protocol::Message& message, std::optional<Fd> handle);
   void serve(Fd listener);
+  void give_back(std::uint64_t socket);
   void reply(std::string_view line);
 
   void give_signs();
@@ -126,6 +127,7 @@ class Worker {
   Callback signal_callback_{[this] { on_signal(); }};
   Sessions sessions_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<Acceptor>> given_back_;  ///< until no event of this turn can be theirs
   Phase phase_ = Phase::starting;
   bool stop_asked_ = false;
   bool channel_open_ = true;
@@ -161,6 +163,7 @@ Worker::Worker(Fd channel, const WorkerSettings& settings)
 int Worker::run() {
   while (phase_ != Phase::draining || sessions_.size() > 0) {
     poller_.wait(timeout_ms(), [this] { sessions_.set_time(Sessions::Clock::now(), std::time(nullptr)); });
+    given_back_.clear();
     sessions_.expire();
     give_signs();
     if (retry_accept_ && *retry_accept_ <= Sessions::Clock::now()) resume_accepting();
@@ -219,6 +222,7 @@ void Worker::on_message(Frame frame) {
     return;
   }
   if (message.kind == Kind::handle) return take_handle(message, std::move(frame.handle));
+  if (message.kind == Kind::withdraw) return give_back(message.socket);
   log::debug("from the master: {}", boost::json::serialize(message.value));
 }
 
@@ -248,6 +252,18 @@ void Worker::serve(Fd listener) {
   if (phase_ != Phase::starting) return;
   phase_ = Phase::serving;
   reply(protocol::ready_line());
+}
+
+/// Others accept from it. But a connection may have woken us alone, and then is ours.
+void Worker::give_back(std::uint64_t socket) {
+  const auto given = std::stable_partition(acceptors_.begin(), acceptors_.end(),
+                                           [&](const auto& each) { return !each->serves(socket); });
+  given_back_.insert(given_back_.end(), std::move_iterator(given), std::move_iterator(acceptors_.end()));
+  acceptors_.erase(given, acceptors_.end());
+  for (const auto& each : given_back_) {
+    each->glance();
+    each->pause();
+  }
 }
 
 void Worker::reply(std::string_view line) {
