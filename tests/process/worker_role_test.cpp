@@ -75,6 +75,24 @@ TEST_CASE("worker: a listener that is withdrawn is served no longer, and the oth
   }
 }
 
+TEST_CASE("worker: a connection for which it was woken alone is its own, though the listener is withdrawn meanwhile") {
+  const LoopbackListener own;
+  const LoopbackListener lent;
+  FakeMaster master(talkative);
+  hand_over(master, own);
+  master.send(listener_line, {lent.socket.get()});
+  CHECK(master.read_line() == ack);
+  master.wait_until_heard();
+  const Fd process = open_pidfd(master.worker().pid());
+  signal_process(process, SIGSTOP);
+  REQUIRE(becomes_true([&] { return status_of(master.worker().pid(), "State").starts_with('T'); }));
+  master.send(baton::protocol::withdraw_line(baton::socket_cookie(lent.socket)));
+  Connection connection(lent.address);
+  connection.send(request);
+  signal_process(process, SIGCONT);
+  CHECK(pid_in(connection.read_response()) == master.worker().pid());
+}
+
 TEST_CASE("worker: a withdrawal of what it does not have changes nothing") {
   const LoopbackListener listener;
   FakeMaster master(talkative);
