@@ -26,6 +26,7 @@ constexpr std::array rules{
     Rule{Kind::handle, "handle", in(Phase::starting) | in(Phase::serving), never},
     Rule{Kind::scoreboard, "scoreboard", in(Phase::starting), never},
     Rule{Kind::glance, "glance", always, never},
+    Rule{Kind::withdraw, "withdraw", always, never},
     Rule{Kind::handle_ack, "handle_ack", never, always},
     Rule{Kind::handle_nack, "handle_nack", never, always},
     Rule{Kind::ready, "ready", never, always},
@@ -46,6 +47,14 @@ std::string_view text_at(const boost::json::object& object, boost::json::string_
   return {text.data(), text.size()};
 }
 
+std::uint64_t number_at(const boost::json::object& object, boost::json::string_view key, std::uint64_t otherwise) {
+  const boost::json::value* value = object.if_contains(key);
+  if (value == nullptr || !value->is_number()) return otherwise;
+  boost::system::error_code error;
+  const auto number = value->to_number<std::uint64_t>(error);
+  return error ? otherwise : number;
+}
+
 std::string_view command(const boost::json::value& value) {
   return value.is_object() ? text_at(value.get_object(), "cmd") : std::string_view{};
 }
@@ -55,6 +64,9 @@ constexpr std::string_view scoreboard_command = "NODE_BATON_SCOREBOARD";
 constexpr std::string_view glance_command = "NODE_BATON_GLANCE";
 constexpr std::string_view alive_command = "NODE_BATON_ALIVE";
 constexpr std::string_view retire_command = "NODE_BATON_RETIRE";
+constexpr std::string_view withdraw_command = "NODE_BATON_WITHDRAW";
+/// Which no scoreboard has.
+constexpr std::uint64_t no_slot = std::numeric_limits<std::uint64_t>::max();
 constexpr std::string_view retransmission_type = "net.Native";
 
 Message decode_handle(boost::json::object& object) {
@@ -64,18 +76,6 @@ Message decode_handle(boost::json::object& object) {
     if (inner != nullptr && command(*inner) == handle_command) return decode_handle(inner->get_object());
   }
   return {Kind::handle, std::string(type), nullptr};
-}
-
-/// A slot that is no number is one that no scoreboard has.
-Message decode_scoreboard(const boost::json::object& object) {
-  const boost::json::value* slot = object.if_contains("slot");
-  boost::system::error_code error;
-  std::uint64_t number = std::numeric_limits<std::uint64_t>::max();
-  if (slot != nullptr && slot->is_number()) {
-    const auto exact = slot->to_number<std::uint64_t>(error);
-    if (!error) number = exact;
-  }
-  return {Kind::scoreboard, {}, nullptr, number};
 }
 
 }  // namespace
@@ -91,10 +91,11 @@ Message decode(boost::json::value value) {
   if (cmd == handle_command) return decode_handle(value.get_object());
   if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};
   if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
-  if (cmd == scoreboard_command) return decode_scoreboard(value.get_object());
+  if (cmd == scoreboard_command) return {Kind::scoreboard, {}, nullptr, number_at(value.get_object(), "slot", no_slot)};
   if (cmd == glance_command) return {Kind::glance, {}, nullptr};
   if (cmd == alive_command) return {Kind::alive, {}, nullptr};
   if (cmd == retire_command) return {Kind::retire, std::string(text_at(value.get_object(), "why")), nullptr};
+  if (cmd == withdraw_command) return {Kind::withdraw, {}, nullptr, number_at(value.get_object(), "socket", 0)};
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
   return {Kind::plain, {}, std::move(value)};
 }
@@ -132,6 +133,9 @@ std::string_view alive_line() {
 }
 std::string retire_line(std::string_view why) {
   return boost::json::serialize(boost::json::object{{"cmd", retire_command}, {"why", why}});
+}
+std::string withdraw_line(std::uint64_t socket) {
+  return boost::json::serialize(boost::json::object{{"cmd", withdraw_command}, {"socket", socket}});
 }
 
 }  // namespace baton::protocol

@@ -6,8 +6,9 @@
 // | kind       | on the wire                                              | sender | while the worker is           |
 // |------------|----------------------------------------------------------|--------|-------------------------------|
 // | handle     | {"cmd":"NODE_HANDLE","type":T,"msg":M} and a descriptor  | master | starting, serving             |
-// | scoreboard | {"cmd":"NODE_BATON_SCOREBOARD","slot":N} and a descriptor: count there | master | starting     |
+// | scoreboard | {"cmd":"NODE_BATON_SCOREBOARD","slot":N} and a descriptor| master | starting                      |
 // | glance     | {"cmd":"NODE_BATON_GLANCE"}: a wake-up may have been lost| master | always                        |
+// | withdraw   | {"cmd":"NODE_BATON_WITHDRAW","socket":C}: give it back   | master | always                        |
 // | handle_ack | {"cmd":"NODE_HANDLE_ACK"}, once for each handle          | worker | starting, serving, draining   |
 // | handle_nack| {"cmd":"NODE_HANDLE_NACK"}: it came without a descriptor | worker | starting, serving, draining   |
 // | ready      | "ready": I answer from now on                            | worker | starting, serving, draining   |
@@ -30,6 +31,7 @@ enum class Kind : std::uint8_t {
   handle,
   scoreboard,
   glance,
+  withdraw,
   handle_ack,
   handle_nack,
   ready,
@@ -48,7 +50,7 @@ struct Message {
   /// which goes on from "worker 2 pid 77 ": "has answered 50 requests".
   std::string detail;
   boost::json::value value;  ///< of a plain or internal message: itself
-  std::uint64_t number = 0;  ///< of a scoreboard: the slot
+  std::uint64_t number = 0;  ///< of a scoreboard: the slot; of a withdrawal: the listener's cookie (SO_COOKIE), or 0
 };
 
 /// Whether `value` is a message that brings a descriptor.
@@ -73,6 +75,8 @@ std::string_view handle_nack_line();
 std::string_view ready_line();
 std::string_view alive_line();
 std::string retire_line(std::string_view why);
+/// The listener with that cookie, which was handed over before, is another worker's again.
+std::string withdraw_line(std::uint64_t socket);
 
 constexpr std::string_view listener_type = "net.Server";
 constexpr std::string_view connection_type = "net.Socket";

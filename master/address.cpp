@@ -63,17 +63,41 @@ ip::address parse_host(std::string_view text, std::string_view host) {
   return address;
 }
 
-std::uint16_t parse_port(std::string_view text, std::string_view digits) {
-  try {
-    return static_cast<std::uint16_t>(parse_count(digits, 0, 65'535, "a port"));
-  } catch (const UsageError& error) {
-    refuse(text, error.what());
-  }
+std::uint16_t parse_port(std::string_view digits) {
+  return static_cast<std::uint16_t>(parse_count(digits, 0, 65'535, "a port"));
+}
+
+bool is_wildcard(const TcpAddress& address) {
+  return !address.host || (address.host->is_unspecified() && address.host->is_v6());  // takes IPv4, too
+}
+
+bool share_a_host(const TcpAddress& one, const TcpAddress& other) {
+  if (is_wildcard(one) || is_wildcard(other) || *one.host == *other.host) return true;
+  const bool takes_all = one.host->is_unspecified() || other.host->is_unspecified();
+  return takes_all && one.host->is_v4() == other.host->is_v4();
 }
 
 }  // namespace
 
-ListenAddress parse_address(const std::string& text, std::uint16_t default_port) {
+Ports parse_ports(std::string_view text) {
+  const auto dash = text.find('-');
+  if (dash == std::string_view::npos || dash == 0) return parse_port(text);
+  const Ports ports{parse_port(text.substr(0, dash)), parse_port(text.substr(dash + 1))};
+  if (ports.first == 0) throw UsageError(fmt::format("\"{}\" begins with 0, which is no port", text));
+  if (ports.last < ports.first) throw UsageError(fmt::format("\"{}\" ends before it begins", text));
+  return ports;
+}
+
+bool overlap(const ListenAddress& one, const ListenAddress& other) {
+  const auto* a = std::get_if<TcpAddress>(&one);
+  const auto* b = std::get_if<TcpAddress>(&other);
+  if (a == nullptr || b == nullptr) return a == b && to_string(one) == to_string(other);
+  if (a->ports.first == 0 || b->ports.first == 0 || !share_a_host(*a, *b)) return false;
+  const auto last = [](const Ports& ports) { return ports.first + ports.count() - 1; };
+  return a->ports.first <= last(b->ports) && b->ports.first <= last(a->ports);
+}
+
+ListenAddress parse_address(const std::string& text, Ports default_ports) {
   const std::string_view view(text);
   if (view.starts_with(unix_prefix)) return parse_unix(view);
   if (view.empty()) refuse(text, "it is empty");
@@ -83,20 +107,27 @@ ListenAddress parse_address(const std::string& text, std::uint16_t default_port)
   const auto colon = view.find(':', bracket == std::string_view::npos ? 0 : bracket);
   const bool is_bare_v6 = bracket == std::string_view::npos && colon != view.rfind(':');
   TcpAddress address;
-  address.port = default_port;
+  address.ports = default_ports;
   std::string_view host = view;
   if (!is_bare_v6 && colon != std::string_view::npos) {
     host = view.substr(0, colon);
-    address.port = parse_port(view, view.substr(colon + 1));
+    try {
+      address.ports = parse_ports(view.substr(colon + 1));
+    } catch (const UsageError& error) {
+      refuse(view, error.what());
+    }
   }
   if (!host.empty() && host != "*") address.host = parse_host(view, host);
   return address;
 }
 
 std::string to_string(const TcpAddress& address) {
-  if (!address.host) return fmt::format("[::]:{}", address.port);
+  const Ports& ports = address.ports;
+  const std::string port =
+      ports.is_range() ? fmt::format("{}-{}", ports.first, ports.last) : std::to_string(ports.first);
+  if (!address.host) return "[::]:" + port;
   const std::string host = address.host->to_string();
-  return address.host->is_v6() ? fmt::format("[{}]:{}", host, address.port) : fmt::format("{}:{}", host, address.port);
+  return address.host->is_v6() ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
 std::string to_string(const UnixAddress& address) {
@@ -107,18 +138,18 @@ std::string to_string(const ListenAddress& address) {
   return std::visit([](const auto& each) { return to_string(each); }, address);
 }
 
-NamedAddress parse_named_address(const std::string& text, std::uint16_t default_port) {
+NamedAddress parse_named_address(const std::string& text, Ports default_ports) {
   const std::size_t equals = text.find('=');
   // "unix:/run/x.sock?mode=0660" has one, too, but behind a colon.
   if (equals == std::string::npos || text.find(':') < equals)
-    return {std::string(default_listener_name), parse_address(text, default_port)};
+    return {std::string(default_listener_name), parse_address(text, default_ports)};
   const std::string name = text.substr(0, equals);
   const auto is_plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
   };
   if (name.empty() || !std::all_of(name.begin(), name.end(), is_plain))
     refuse(text, fmt::format(R"("{}" is no name for a listener (letters, digits, "-" and "_"))", name));
-  return {name, parse_address(text.substr(equals + 1), default_port)};
+  return {name, parse_address(text.substr(equals + 1), default_ports)};
 }
 
 std::string to_string(const NamedAddress& named) {

@@ -12,10 +12,23 @@
 
 namespace baton {
 
+/// One port, or a range of them.
+struct Ports {
+  std::uint16_t first = 0;  ///< 0: the kernel chooses
+  std::uint16_t last = 0;   ///< of a range; 0: it is one port
+
+  Ports() = default;
+  Ports(std::uint16_t only) : first(only) {}  // one port is written as a number
+  Ports(std::uint16_t from, std::uint16_t to) : first(from), last(to) {}
+
+  [[nodiscard]] bool is_range() const { return last != 0; }
+  [[nodiscard]] unsigned count() const { return is_range() ? last - first + 1U : 1U; }
+};
+
 struct TcpAddress {
   /// Nothing: every address of the machine, IPv6 and IPv4.
   std::optional<boost::asio::ip::address> host;
-  std::uint16_t port = 0;  ///< 0: the kernel chooses
+  Ports ports;
 };
 
 struct UnixAddress {
@@ -34,14 +47,20 @@ struct NamedAddress {
 /// What a listener without a name of its own is called: the word in Node's documentation.
 constexpr std::string_view default_listener_name = "server";
 
-/// Reads ":1337", "127.0.0.1:80", "[::1]:1337", "127.0.0.1" (with `default_port`), "unix:/run/x.sock",
-/// "unix:/run/x.sock?mode=0660", "unix:@name". Throws UsageError.
-ListenAddress parse_address(const std::string& text, std::uint16_t default_port);
+/// Reads "80" and "3000-3007". Throws UsageError.
+Ports parse_ports(std::string_view text);
+
+/// Reads ":1337", "127.0.0.1:80", "[::1]:1337", "127.0.0.1" (with `default_ports`), "127.0.0.1:3000-3007",
+/// "unix:/run/x.sock", "unix:/run/x.sock?mode=0660", "unix:@name". Throws UsageError.
+ListenAddress parse_address(const std::string& text, Ports default_ports);
 
 /// Reads "api=127.0.0.1:80", or an address alone. Throws UsageError.
-NamedAddress parse_named_address(const std::string& text, std::uint16_t default_port);
+NamedAddress parse_named_address(const std::string& text, Ports default_ports);
 
-/// "[::]:1337", "127.0.0.1:80", "unix:/run/x.sock"
+/// Whether two listeners there would have a port in common. Of two ports that the kernel chooses: no.
+bool overlap(const ListenAddress& one, const ListenAddress& other);
+
+/// "[::]:1337", "127.0.0.1:80", "127.0.0.1:3000-3007", "unix:/run/x.sock"
 std::string to_string(const TcpAddress& address);
 std::string to_string(const UnixAddress& address);
 std::string to_string(const ListenAddress& address);

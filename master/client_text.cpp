@@ -22,16 +22,18 @@ struct Column {
   Align align;
 };
 
-constexpr std::array<Column, 9> columns{{{"WORKER", Align::right},
-                                         {"PID", Align::right},
-                                         {"STATE", Align::left},
-                                         {"GENERATION", Align::right},
-                                         {"AGE", Align::right},
-                                         {"MEMORY", Align::right},
-                                         {"CONNS", Align::right},
-                                         {"REQUESTS", Align::right},
-                                         {"NOTE", Align::left}}};
+constexpr std::array<Column, 10> columns{{{"WORKER", Align::right},
+                                          {"PID", Align::right},
+                                          {"STATE", Align::left},
+                                          {"GENERATION", Align::right},
+                                          {"AGE", Align::right},
+                                          {"MEMORY", Align::right},
+                                          {"CONNS", Align::right},
+                                          {"REQUESTS", Align::right},
+                                          {"ADDRESS", Align::left},
+                                          {"NOTE", Align::left}}};
 constexpr std::size_t state_column = 2;
+constexpr std::size_t address_column = 8;  ///< shown where workers have their own
 using Row = std::array<std::string, columns.size()>;
 
 /// A control character in a message could move the cursor, or worse.
@@ -62,17 +64,29 @@ std::string note_of(const json::object& worker) {
                      static_cast<double>(retry) / 1000, failures, failures == 1 ? "" : "s");
 }
 
+std::string addresses_of(const json::object& worker) {
+  const auto* const all = worker.if_contains("listeners");
+  std::string text;
+  if (all == nullptr || !all->is_array()) return text;
+  for (const json::value& each : all->get_array())
+    if (each.is_string()) text += (text.empty() ? "" : ", ") + printable(each.get_string());
+  return text;
+}
+
 Row row_of(const json::object& worker) {
   const std::int64_t age = member_number(worker, "age_ms", -1);
   const std::int64_t memory = member_number(worker, "rss", -1);
-  return {member_text(worker, "worker"),     member_text(worker, "pid"),      member_text(worker, "state"),
-          member_text(worker, "generation"), age < 0 ? "-" : age_text(age),   memory < 0 ? "-" : size_text(memory),
-          member_text(worker, "open"),       member_text(worker, "requests"), note_of(worker)};
+  return {member_text(worker, "worker"), member_text(worker, "pid"),
+          member_text(worker, "state"),  member_text(worker, "generation"),
+          age < 0 ? "-" : age_text(age), memory < 0 ? "-" : size_text(memory),
+          member_text(worker, "open"),   member_text(worker, "requests"),
+          addresses_of(worker),          note_of(worker)};
 }
 
 std::string line_of(const Row& row, const std::array<std::size_t, columns.size()>& widths, bool colours) {
   std::string line;
   for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (widths[i] == 0) continue;
     const std::string cell = columns[i].align == Align::right ? fmt::format("{:>{}}", row[i], widths[i])
                                                               : fmt::format("{:<{}}", row[i], widths[i]);
     line += (i == 0 ? "" : "  ") + coloured(cell, row[i], colours && i == state_column);
@@ -92,6 +106,10 @@ std::string table_of(const json::array& workers, bool colours) {
     widths[i] = titles[i].size();
     for (const Row& row : rows) widths[i] = std::max(widths[i], row[i].size());
   }
+  const bool is_common = std::all_of(rows.begin(), rows.end(), [&](const Row& row) {
+    return row[address_column].empty() || row[address_column] == rows.front()[address_column];
+  });
+  if (is_common) widths[address_column] = 0;
   std::string text = line_of(titles, widths, false);
   for (const Row& row : rows) text += line_of(row, widths, colours);
   return text;

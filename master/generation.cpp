@@ -8,6 +8,8 @@
 namespace baton {
 namespace {
 
+using Group = std::shared_ptr<ListenerGroup>;
+
 Command worker_command(const Options& options) {
   if (!options.command.empty()) return {find_program(options.command.front()), options.command};
   // By this link rather than by name, so that a binary replaced on disk still starts workers of its own version.
@@ -18,12 +20,11 @@ Command worker_command(const Options& options) {
 
 /// The listener that `left` has under this name and address; it is taken out of there. An address whose port the kernel
 /// chose can be there several times.
-std::shared_ptr<Vault> take(std::vector<std::shared_ptr<Vault>>& left, const NamedAddress& wanted) {
-  const auto found = std::find_if(left.begin(), left.end(), [&](const std::shared_ptr<Vault>& each) {
-    return to_string(each->wanted()) == to_string(wanted);
-  });
+Group take(std::vector<Group>& left, const NamedAddress& wanted) {
+  const auto found = std::find_if(left.begin(), left.end(),
+                                  [&](const Group& each) { return to_string(each->wanted()) == to_string(wanted); });
   if (found == left.end()) return nullptr;
-  std::shared_ptr<Vault> taken = std::move(*found);
+  Group taken = std::move(*found);
   left.erase(found);
   return taken;
 }
@@ -31,16 +32,22 @@ std::shared_ptr<Vault> take(std::vector<std::shared_ptr<Vault>>& left, const Nam
 }  // namespace
 
 std::shared_ptr<const Generation> make_generation(unsigned number, Options options, const Generation* predecessor,
-                                                  ListenerAlarm& alarm) {
+                                                  ListenerAlarm& alarm, unsigned posts, bool refuses) {
   auto made = std::make_shared<Generation>();
   made->number = number;
   made->command = worker_command(options);
-  std::vector<std::shared_ptr<Vault>> left;
+  std::vector<Group> left;
   if (predecessor != nullptr) left = predecessor->listeners;
   for (const NamedAddress& wanted : options.listen) {
-    std::shared_ptr<Vault> kept = take(left, wanted);
-    made->listeners.push_back(kept ? std::move(kept) : std::make_shared<Vault>(wanted, options.backlog, alarm));
+    Group group = take(left, wanted);
+    if (!group) {
+      group = std::make_shared<ListenerGroup>(wanted, socket_policy(options.policy), alarm);
+      if (predecessor != nullptr)
+        for (const Group& each : predecessor->listeners) group->adopt(*each);
+    }
+    made->listeners.push_back(std::move(group));
   }
+  for (const Group& each : made->listeners) each->provide(posts, options.backlog, refuses);
   made->options = std::move(options);
   return made;
 }

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "master/child.hpp"
+#include "master/listener_group.hpp"
 #include "master/options.hpp"
-#include "master/vault.hpp"
 
 namespace baton {
 
@@ -15,12 +15,13 @@ struct Generation {
   unsigned number = 1;
   Options options;
   Command command;
-  std::vector<std::shared_ptr<Vault>> listeners;
+  std::vector<std::shared_ptr<ListenerGroup>> listeners;
 };
 
-/// Binds what `predecessor` (or nobody) does not have yet. `number` is one that no generation had before: workers of
-/// one that was rolled back may still be there. Throws StartError, and nothing is changed then.
+/// Binds what so many `posts` need and `predecessor` (or nobody) does not have yet; `refuses`: clients are to be
+/// refused there until a worker is ready. `number` is one that no generation had before: workers of one that was rolled
+/// back may still be there. Throws StartError, and no client notices then.
 std::shared_ptr<const Generation> make_generation(unsigned number, Options options, const Generation* predecessor,
-                                                  ListenerAlarm& alarm);
+                                                  ListenerAlarm& alarm, unsigned posts, bool refuses);
 
 }  // namespace baton

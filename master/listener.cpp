@@ -28,7 +28,7 @@ std::string way_out(const TcpAddress& address, int error) {
       return " (ports below 1024 need CAP_NET_BIND_SERVICE)";
     case EADDRINUSE:
       return fmt::format(" (another process listens there: ss -ltnp 'sport = :{}' names it; --port chooses another)",
-                         address.port);
+                         address.ports.first);
     case EADDRNOTAVAIL:
       return " (no interface of this machine has that address: ip address shows them)";
     default:
@@ -50,10 +50,11 @@ void set_option(const Fd& socket, int level, int option, int value) {
 }
 
 /// The errno of the call that failed, or 0 and the bound socket in `socket`.
-int try_bind(Fd& socket, const tcp::endpoint& endpoint) {
+int try_bind(Fd& socket, const tcp::endpoint& endpoint, bool shares_port) {
   socket = Fd{::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!socket.is_open()) return errno;
   set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (shares_port) set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1);
   // Said, because the default is the sysctl net.ipv6.bindv6only.
   if (endpoint.protocol() == tcp::v6())
     set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, endpoint.address().is_unspecified() ? 0 : 1);
@@ -68,23 +69,26 @@ TcpAddress bound_address(const Fd& socket) {
   return TcpAddress{endpoint.address(), endpoint.port()};
 }
 
-int try_bind(Fd& socket, const TcpAddress& address) {
-  if (address.host) return try_bind(socket, tcp::endpoint{*address.host, address.port});
-  const int error = try_bind(socket, tcp::endpoint{tcp::v6(), address.port});
+int try_bind(Fd& socket, const TcpAddress& address, bool shares_port) {
+  const std::uint16_t port = address.ports.first;
+  if (address.host) return try_bind(socket, tcp::endpoint{*address.host, port}, shares_port);
+  const int error = try_bind(socket, tcp::endpoint{tcp::v6(), port}, shares_port);
   const bool has_no_ipv6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
-  return has_no_ipv6 ? try_bind(socket, tcp::endpoint{tcp::v4(), address.port}) : error;
+  return has_no_ipv6 ? try_bind(socket, tcp::endpoint{tcp::v4(), port}, shares_port) : error;
 }
 
-Listener bind_tcp(const TcpAddress& address) {
+Listener bind_tcp(const TcpAddress& address, Sharing sharing) {
   Fd socket;
-  if (const int error = try_bind(socket, address)) fail(address, error);
+  if (const int error = try_bind(socket, address, sharing == Sharing::next)) fail(address, error);
   const TcpAddress bound = bound_address(socket);
-  if (address.port == 0) {
-    // A port that the kernel chose is given up when somebody shuts the listener down, and listening again would choose
-    // another. One that was asked for by number stays.
-    Fd chosen;
-    if (const int error = try_bind(chosen, TcpAddress{address.host, bound.port})) fail(bound, error);
-    socket = std::move(chosen);
+  // A port that the kernel chose is given up when somebody shuts the listener down, and listening again would choose
+  // another. One that was asked for by number stays. And a socket that shares its port would be bound beside a
+  // stranger's that does, too: the one that does not is refused then.
+  if (address.ports.first == 0 || sharing == Sharing::first) {
+    Fd second;
+    const TcpAddress same{address.host, bound.ports};
+    if (const int error = try_bind(second, same, sharing != Sharing::none)) fail(bound, error);
+    socket = std::move(second);
   }
   return {std::move(socket), to_string(bound), std::nullopt, Fd{}};
 }
@@ -204,13 +208,13 @@ void SocketFile::remove() noexcept {
   path_.clear();
 }
 
-Listener bind_to(const ListenAddress& address) {
-  if (const auto* network = std::get_if<TcpAddress>(&address)) return bind_tcp(*network);
+Listener bind_to(const ListenAddress& address, Sharing sharing) {
+  if (const auto* network = std::get_if<TcpAddress>(&address)) return bind_tcp(*network, sharing);
   return bind_unix(std::get<UnixAddress>(address));
 }
 
-Listener listen_on(const ListenAddress& address, int backlog) {
-  Listener listener = bind_to(address);
+Listener listen_on(const ListenAddress& address, int backlog, Sharing sharing) {
+  Listener listener = bind_to(address, sharing);
   // listen(2) can still meet EADDRINUSE where two sockets with SO_REUSEADDR were bound at the same time.
   if (::listen(listener.socket.get(), backlog) == -1) {
     if (const auto* network = std::get_if<TcpAddress>(&address)) fail(*network, errno);

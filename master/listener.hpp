@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -38,10 +39,17 @@ struct Listener {
   Fd directory_lock;  ///< of a Unix socket: held until it listens, so that nobody takes its file for a stale one
 };
 
+/// Whether other listeners may be on the same TCP port (SO_REUSEPORT).
+enum class Sharing : std::uint8_t {
+  none,
+  first,  ///< yes, but nobody else's: who comes first makes sure that there is none yet
+  next,   ///< yes, and there are some of ours
+};
+
 /// A bound socket that does not listen yet. Throws StartError, which names the address, the cause and the way out.
-Listener bind_to(const ListenAddress& address);
+Listener bind_to(const ListenAddress& address, Sharing sharing = Sharing::none);
 
 /// `backlog` in connections; the kernel lowers it to net.core.somaxconn. Throws StartError.
-Listener listen_on(const ListenAddress& address, int backlog);
+Listener listen_on(const ListenAddress& address, int backlog, Sharing sharing = Sharing::none);
 
 }  // namespace baton

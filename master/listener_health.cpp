@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstring>
+#include <fstream>
 
 namespace baton {
 namespace {
@@ -88,6 +89,12 @@ ListenerHealth listener_health(const Fd& listener) {
   socklen_t size = sizeof family;
   check(::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &family, &size), "getsockopt(SO_DOMAIN)");
   return family == AF_UNIX ? unix_health(listener) : tcp_health(listener);
+}
+
+bool queues_migrate() {
+  std::ifstream setting("/proc/sys/net/ipv4/tcp_migrate_req");
+  int value = 0;
+  return setting >> value && value != 0;
 }
 
 }  // namespace baton

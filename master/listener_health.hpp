@@ -22,4 +22,8 @@ struct ListenerHealth {
 /// Throws std::system_error.
 ListenerHealth listener_health(const Fd& listener);
 
+/// Whether the kernel moves the queue of a listener that is closed to the others on its port
+/// (net.ipv4.tcp_migrate_req), instead of resetting it.
+bool queues_migrate();
+
 }  // namespace baton

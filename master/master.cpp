@@ -23,6 +23,7 @@
 #include "master/control_path.hpp"
 #include "master/options.hpp"
 #include "master/pid_file.hpp"
+#include "master/policy/combinations.hpp"
 #include "master/supervisor.hpp"
 #include "master/task.hpp"
 
@@ -96,9 +97,14 @@ void Master::open_control() {
 void Master::announce() const {
   const Generation& generation = supervisor_.generation();
   std::string addresses;
-  for (const auto& each : generation.listeners) addresses += (addresses.empty() ? "" : ", ") + each->address();
+  bool has_own = false;
+  for (const auto& each : generation.listeners) {
+    addresses += (addresses.empty() ? "" : ", ") + each->summary();
+    has_own = has_own || each->policy().has_own_addresses();
+  }
   const unsigned workers = generation.options.workers;
-  log::info("baton {} · listening on {} · {} worker{}", BATON_VERSION, addresses, workers, workers == 1 ? "" : "s");
+  log::info("baton {} · listening on {} · {} worker{}{}", BATON_VERSION, addresses, workers, workers == 1 ? "" : "s",
+            has_own ? ", each on a port of its own" : "");
 }
 
 asio::awaitable<void> Master::follow_signals() {
@@ -149,6 +155,7 @@ void Master::on_signal(int signal) {
 
 int run_master(const std::vector<std::string>& arguments) {
   const Options options = parse_options(arguments);
+  check_combinations(options, options.workers);
   log::start(options.worker.log, {"master"});
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
   // A closed standard error must not end the master, and a mask that it inherited must not keep it from being stopped;

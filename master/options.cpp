@@ -33,7 +33,7 @@ constexpr std::string_view footer =
 /// What the flags say, before it is put together.
 struct Given {
   std::vector<std::string> listen;
-  std::uint16_t port = default_port;
+  Ports ports = default_port;
   std::optional<Readiness> ready;
   std::optional<std::chrono::milliseconds> hang_timeout;
 };
@@ -75,10 +75,9 @@ unsigned parse_workers(const std::string& text) {
 void add_master_settings(Settings& settings, Options& options, Given& given) {
   settings.add("-w,--workers", "N|auto", "Number of workers; auto is one per CPU that baton may use [auto]",
                [&](const std::string& text) { options.workers = parse_workers(text); });
-  settings.add("-p,--port", "PORT", "Port of addresses that name none; 0 lets the kernel choose [1337]",
-               [&](const std::string& text) {
-                 given.port = static_cast<std::uint16_t>(parse_count(text, 0, 65'535, "a port"));
-               });
+  settings.add("-p,--port", "PORT",
+               "Port of addresses that name none; 0 lets the kernel choose; with own-port a range [1337]",
+               [&](const std::string& text) { given.ports = parse_ports(text); });
   settings.add_list("-l,--listen", "ADDRESS",
                     "Where to listen, repeatable: :1337, 127.0.0.1:80, [::1]:1337, unix:/run/x.sock?mode=0660, "
                     "unix:@name, or one of these with a name for the worker: api=:8080 [all addresses]",
@@ -135,15 +134,15 @@ void add_lifecycle_settings(Settings& settings, Options& options, Given& given) 
 }
 
 std::vector<NamedAddress> addresses(const Given& given) {
-  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, given.port}}};
+  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, given.ports}}};
   std::vector<NamedAddress> parsed;
   std::vector<std::string> seen;
   std::vector<std::string> names;
   for (const std::string& text : given.listen) {
-    NamedAddress named = parse_named_address(text, given.port);
+    NamedAddress named = parse_named_address(text, given.ports);
     const std::string address = to_string(named.address);
     const auto* network = std::get_if<TcpAddress>(&named.address);
-    const bool is_fixed = network == nullptr || network->port != 0;
+    const bool is_fixed = network == nullptr || network->ports.first != 0;
     if (is_fixed && contains(seen, address)) throw UsageError(fmt::format("--listen: {} is given twice", address));
     if (named.name != default_listener_name && contains(names, named.name))
       throw UsageError(fmt::format("--listen: two listeners are named {}", named.name));

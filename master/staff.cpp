@@ -34,6 +34,14 @@ std::string WorkerHandle::name() const {
   return fmt::format("worker {} pid {}", number, child.pid());
 }
 
+bool WorkerHandle::holds_by_right(const Vault& vault) const {
+  const auto& groups = generation->listeners;
+  return std::any_of(groups.begin(), groups.end(), [&](const auto& group) {
+    const auto found = group->vaults().find(group->policy().place(number));
+    return found != group->vaults().end() && found->second.get() == &vault;
+  });
+}
+
 namespace {
 
 Phase phase(const WorkerHandle& worker) {
@@ -176,10 +184,23 @@ bool Staff::has_stopped_child() {
 }
 
 void Staff::hand_over(WorkerHandle& worker, std::size_t listener) {
-  const Vault& vault = *worker.generation->listeners.at(listener);
-  Fd copy = vault.copy();
-  worker.unacknowledged.push_back(listener);
-  send(worker, protocol::listener_line(vault.name()), std::move(copy));
+  hand_over(worker, worker.generation->listeners.at(listener)->vault(worker.number));
+}
+
+void Staff::hand_over(WorkerHandle& worker, const std::shared_ptr<Vault>& vault) {
+  Fd copy = vault->copy();
+  worker.unacknowledged.push_back(vault);
+  send(worker, protocol::listener_line(vault->name()), std::move(copy));
+}
+
+void Staff::lend(WorkerHandle& worker, const std::shared_ptr<Vault>& vault) {
+  hand_over(worker, vault);
+  worker.borrowed[vault->cookie()] = vault;
+}
+
+void Staff::withdraw(WorkerHandle& worker, std::uint64_t cookie) {
+  worker.borrowed.erase(cookie);
+  send(worker, protocol::withdraw_line(cookie));
 }
 
 void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle) {
@@ -254,6 +275,7 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
     case Kind::handle:
     case Kind::scoreboard:
     case Kind::glance:
+    case Kind::withdraw:
     case Kind::internal:
       return;
   }
@@ -262,14 +284,17 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
 /// It got the message without its descriptor: it was at its limit of open files. Node, too, tries three times.
 void Staff::on_refusal(WorkerHandle& worker) {
   constexpr unsigned most_refusals = 3;
-  const std::size_t listener = worker.unacknowledged.front();
+  const std::shared_ptr<Vault> listener = worker.unacknowledged.front();
   worker.unacknowledged.pop_front();
+  const bool is_lent = !worker.holds_by_right(*listener);
+  if (is_lent && !worker.borrowed.contains(listener->cookie())) return;  // withdrawn meanwhile
   try {
     if (++worker.refusals < most_refusals) return hand_over(worker, listener);
   } catch (const std::system_error& error) {
     log::error("{} asks for its listener again, and there is none to give: {}", worker.name(), error.what());
     return worker.child.signal(SIGTERM);
   }
+  if (is_lent) return log::error("{} could not receive a listener that it was to serve, too", worker.name());
   log::error("{} could not receive the listener, and is stopped (is its limit of open files too low?)", worker.name());
   worker.child.signal(SIGTERM);
 }

@@ -48,6 +48,10 @@ class Staff {
   /// no process behind then.
   WorkerHandle& spawn(int id, unsigned number, std::shared_ptr<const Generation> generation);
 
+  /// A listener that is not its own, to serve as well until it is withdrawn. Throws std::system_error.
+  void lend(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
+  void withdraw(WorkerHandle& worker, std::uint64_t cookie);
+
   void carry_out(int id, Action action);
   void kill_all();
   [[nodiscard]] WorkerHandle& at(int id) { return *workers_.at(id); }
@@ -79,6 +83,7 @@ class Staff {
   void give_slot(WorkerHandle& worker);
   void forget(WorkerHandle& worker);
   void hand_over(WorkerHandle& worker, std::size_t listener);
+  void hand_over(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
   void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
   boost::asio::awaitable<void> follow_channel(Handle worker);
   static boost::asio::awaitable<void> flush_channel(Handle worker);

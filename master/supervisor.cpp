@@ -27,6 +27,14 @@ std::string in_words(Milliseconds delay) {
   return fmt::format("a new one starts in {:.1f} s", static_cast<double>(delay.count()) / 1000);
 }
 
+/// " on 127.0.0.1:3001", where each worker has its own.
+std::string own_addresses(const WorkerHandle& worker) {
+  std::string text;
+  for (const auto& group : worker.generation->listeners)
+    if (group->policy().has_own_addresses()) text += (text.empty() ? " on " : ", ") + group->address_of(worker.number);
+  return text;
+}
+
 TimeLimits limits_of(const Options& options) {
   return {options.ready_timeout, options.drain_timeout};
 }
@@ -44,7 +52,8 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
 
 void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
-  generation_ = make_generation(1, std::move(options), nullptr, alarm_);
+  const unsigned workers = options.workers;
+  generation_ = make_generation(1, std::move(options), nullptr, alarm_, workers, false);
   const Options& taken = generation_->options;
   name_ = taken.name.empty() ? generation_->listeners.front()->address() : taken.name;
   crew_.set_target(taken.workers);
@@ -69,6 +78,7 @@ void Supervisor::start() {
 void Supervisor::advance() {
   while (take_steps()) {
   }
+  arrange_listeners();
   if (!stopping_) settle();
   if (stopping_ && crew_.members().empty()) {
     timer_.cancel();
@@ -95,12 +105,9 @@ bool Supervisor::take_steps() {
 
 bool Supervisor::start_member(unsigned post) {
   try {
-    for (const auto& vault : generation_->listeners) {
-      if (!vault->is_empty()) continue;
-      vault->reserve();
-      // While the breaker is open, clients are refused until it is ready.
-      if (!crew_.breaker_is_open()) vault->listen(generation_->options.backlog);
-    }
+    // While the breaker is open, clients are refused until it is ready.
+    for (const auto& group : generation_->listeners)
+      group->prepare(post, generation_->options.backlog, crew_.breaker_is_open());
     const int id = last_id_ + 1;
     WorkerHandle& worker = staff_.spawn(id, post, generation_);
     last_id_ = id;
@@ -139,9 +146,11 @@ void Supervisor::on_ready(WorkerHandle& worker) {
     const double part = std::uniform_real_distribution<>(0.9, 1.0)(random_);
     worker.retires_at = now() + std::chrono::duration_cast<Milliseconds>(options.max_lifetime * part);
   }
-  log::info("{} ready", worker.name());
-  tell("worker_ready", worker, worker.name() + " ready");
+  const std::string message = worker.name() + " ready" + own_addresses(worker);
+  log::info("{}", message);
+  tell("worker_ready", worker, message);
   if (breaker_was_open) close_breaker();
+  confirm_listeners(worker);
   tell_progress();
   advance();
 }
@@ -181,26 +190,25 @@ void Supervisor::after_loss(const Loss& loss, const std::string& what) {
   }
   // What a trial was handed may listen by now.
   if (crew_.breaker_is_open() && !crew_.has_staying())
-    for (const auto& vault : generation_->listeners) vault->empty();
+    for (const auto& group : generation_->listeners) group->empty();
 }
 
 void Supervisor::open_breaker() {
-  for (const auto& vault : generation_->listeners) vault->empty();
+  for (const auto& group : generation_->listeners) group->empty();
   const std::string message = "every worker fails: clients are refused until one gets ready";
   log::error("{}", message);
   tell("breaker_opened", message);
 }
 
 void Supervisor::close_breaker() {
-  for (const auto& vault : generation_->listeners) {
+  for (const auto& group : generation_->listeners) {
     try {
-      if (vault->is_empty()) vault->reserve();
-      vault->listen(generation_->options.backlog);
-      const std::string message = fmt::format("a worker is ready: listening on {} again", vault->address());
+      group->reopen(generation_->options.backlog);
+      const std::string message = fmt::format("a worker is ready: listening on {} again", group->address());
       log::warning("{}", message);
       tell("breaker_closed", message);
     } catch (const std::runtime_error& error) {  // StartError, std::system_error; the next look around tries again
-      log::error("can't listen on {} again: {}", vault->address(), error.what());
+      log::error("can't listen on {} again: {}", group->address(), error.what());
     }
   }
 }

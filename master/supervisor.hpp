@@ -11,11 +11,13 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "master/commands.hpp"
 #include "master/crew.hpp"
+#include "master/policy/socket_policy.hpp"
 #include "master/staff.hpp"
 
 namespace baton {
@@ -72,6 +74,16 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void settle();
   boost::asio::awaitable<void> follow_timer();
 
+  // supervisor_listeners.cpp: who serves which listener
+  void confirm_listeners(const WorkerHandle& worker);
+  void arrange_listeners();
+  [[nodiscard]] std::set<std::shared_ptr<ListenerGroup>> groups() const;
+  [[nodiscard]] Scene scene_of(const std::shared_ptr<ListenerGroup>& group, unsigned target) const;
+  void take_up_left(ListenerGroup& group, const Scene& scene);
+  void lend_out(const std::map<int, std::map<std::uint64_t, std::shared_ptr<Vault>>>& wanted);
+  void tell_stranded(std::set<unsigned> posts);
+  void check_target(const Options& options, unsigned target) const;
+
   // supervisor_commands.cpp: those who asked
   void set_target(unsigned target, Done done);
   void begin_reload();
@@ -92,10 +104,13 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void find_worn_out(TimePoint at);
   void condemn(WorkerHandle& worker, std::string_view why);
   void inspect_listeners();
+  void inspect(ListenerGroup& group);
   void mend(Vault& vault, const Vault::Finding& finding);
   void renew(Vault& vault);
   void condemn_for_fault(WorkerHandle& worker);
-  [[nodiscard]] const WorkerHandle* find_culprit(const Vault::Finding& finding) const;
+  [[nodiscard]] std::vector<WorkerHandle*> holders_of(const Vault& vault) const;
+  [[nodiscard]] const WorkerHandle* find_culprit(const std::vector<WorkerHandle*>& holders,
+                                                 const Vault::Finding& finding) const;
 
   void tell(std::string_view event, const std::string& message, boost::json::object fields = {});
   void tell(std::string_view event, const WorkerHandle& worker, const std::string& message);
@@ -127,6 +142,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   unsigned reloads_ = 0;                       ///< begun
   unsigned restarts_ = 0;                      ///< of workers that ended unasked
   std::vector<int> newcomers_;                 ///< workers that got ready since the listeners were looked at
+  std::set<unsigned> stranded_;                ///< posts whose clients wait for their next worker
   std::map<unsigned, std::string> last_loss_;  ///< of each post: how its worker was lost
   unsigned progress_ = 0;
 

@@ -9,6 +9,7 @@
 #include "common/error.hpp"
 #include "common/log.hpp"
 #include "common/units.hpp"
+#include "master/policy/combinations.hpp"
 #include "master/supervisor.hpp"
 
 namespace baton {
@@ -26,12 +27,44 @@ std::int64_t milliseconds(TimePoint::duration duration) {
   return std::chrono::duration_cast<Milliseconds>(duration).count();
 }
 
-/// The listeners of `one` that `other` does not have.
-std::vector<std::shared_ptr<Vault>> listeners_without(const Generation& one, const Generation& other) {
-  std::vector<std::shared_ptr<Vault>> found;
+using Groups = std::vector<std::shared_ptr<ListenerGroup>>;
+
+/// The addresses of `one` that `other` does not have.
+Groups listeners_without(const Generation& one, const Generation& other) {
+  Groups found;
   for (const auto& each : one.listeners)
     if (std::find(other.listeners.begin(), other.listeners.end(), each) == other.listeners.end()) found.push_back(each);
   return found;
+}
+
+/// Gives up what is there; but two ranges can have ports in common.
+void close(const ListenerGroup& dropped, const Groups& kept) {
+  for (const auto& [place, vault] : dropped.vaults()) {
+    const bool is_kept = std::any_of(kept.begin(), kept.end(), [&](const auto& group) {
+      const auto& others = group->vaults();
+      return std::any_of(others.begin(), others.end(), [&](const auto& each) { return each.second == vault; });
+    });
+    if (!is_kept) vault->empty();
+  }
+}
+
+/// Where clients reach that post's worker.
+boost::json::array addresses_of(const Generation& generation, unsigned post) {
+  boost::json::array all;
+  for (const auto& group : generation.listeners)
+    if (std::string address = group->address_of(post); !address.empty()) all.emplace_back(std::move(address));
+  return all;
+}
+
+/// A reload can't change it: what it brings is judged by the one in force.
+void keep_policy(Options& options, Policy policy, unsigned target) {
+  const bool is_changed = std::exchange(options.policy, policy) != policy;
+  try {
+    check_combinations(options, target);
+  } catch (const UsageError& error) {
+    if (!is_changed) throw;
+    throw UsageError(fmt::format("{} (the policy stays {} until baton is started again)", error.what(), name(policy)));
+  }
 }
 
 /// Settings that belong to the master itself, and that a reload can't change.
@@ -58,7 +91,15 @@ unsigned parse_amount(std::string_view amount, unsigned from) {
 
 void Supervisor::scale(std::string_view amount, Done done) {
   if (stopping_) return done({false, "baton is stopping"});
-  set_target(parse_amount(amount, crew_.target()), std::move(done));
+  const unsigned target = parse_amount(amount, crew_.target());
+  try {
+    check_combinations(generation_->options, target);
+    check_target(generation_->options, target);
+  } catch (const UsageError& error) {
+    log::warning("not scaled to {}: {}", workers(target), error.what());
+    return done({false, error.what()});
+  }
+  set_target(target, std::move(done));
 }
 
 void Supervisor::set_target(unsigned target, Done done) {
@@ -111,27 +152,29 @@ void Supervisor::begin_reload() {
 void Supervisor::take_over(Options options) {
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
   const std::string fixed = fixed_change(generation_->options, options);
-  auto next = make_generation(last_generation_ + 1, std::move(options), generation_.get(), alarm_);
+  // Unless the configured number has changed, it stays as it was scaled meanwhile.
+  const bool is_rescaled = options.workers != generation_->options.workers;
+  const unsigned target = is_rescaled ? options.workers : crew_.target();
+  keep_policy(options, generation_->options.policy, target);
+  check_target(options, target);
+  auto next = make_generation(last_generation_ + 1, std::move(options), generation_.get(), alarm_, target,
+                              crew_.breaker_is_open());
   last_generation_ = next->number;
   const Options& wanted = next->options;
   if (!fixed.empty()) log::warning("{}: a change of this setting takes effect when baton is started again", fixed);
   log::start(wanted.worker.log, {"master"});
-  // Otherwise the number stays as it was scaled meanwhile.
   old_target_.reset();
-  if (wanted.workers != generation_->options.workers) {
+  if (is_rescaled) {
     old_target_ = crew_.target();
-    crew_.set_target(wanted.workers);
+    crew_.set_target(target);
   }
   crew_.set_surge(wanted.surge);
   crew_.begin_reload(next->number, std::chrono::steady_clock::now());
   old_generation_ = std::exchange(generation_, std::move(next));
   ++reloads_;
   progress_ = 0;
-  for (const auto& vault : listeners_without(*generation_, *old_generation_)) {
-    // While every worker fails, it is not open either before one is ready.
-    if (crew_.breaker_is_open()) vault->empty();
-    log::info("listening on {}, too", vault->address());
-  }
+  for (const auto& group : listeners_without(*generation_, *old_generation_))
+    log::info("listening on {}, too", group->address());
   if (generation_->options.backlog != old_generation_->options.backlog) set_backlog();
   const std::string message = fmt::format("reload {}: begins, {}", reloads_, workers(crew_.target()));
   log::info("{}", message);
@@ -139,14 +182,15 @@ void Supervisor::take_over(Options options) {
 }
 
 void Supervisor::set_backlog() {
-  for (const auto& vault : generation_->listeners) {
-    if (vault->is_empty() || crew_.breaker_is_open()) continue;
-    try {
-      vault->listen(generation_->options.backlog);
-    } catch (const std::system_error& error) {
-      log::error("the backlog of {} stays: {}", vault->address(), error.what());
+  if (crew_.breaker_is_open()) return;
+  for (const auto& group : generation_->listeners)
+    for (const auto& [place, vault] : group->vaults()) {
+      try {
+        if (vault->is_listening()) vault->listen(generation_->options.backlog);
+      } catch (const std::system_error& error) {
+        log::error("the backlog of {} stays: {}", vault->address(), error.what());
+      }
     }
-  }
 }
 
 void Supervisor::roll_back(const std::string& why) {
@@ -156,7 +200,7 @@ void Supervisor::roll_back(const std::string& why) {
   crew_.set_surge(options.surge);
   crew_.set_target(old_target_.value_or(crew_.target()));
   old_target_.reset();
-  for (const auto& vault : listeners_without(*failed, *generation_)) vault->empty();
+  for (const auto& group : listeners_without(*failed, *generation_)) close(*group, generation_->listeners);
   if (options.backlog != failed->options.backlog) set_backlog();
   end_reload({false, fmt::format("reload {}: failed: {}; the old workers go on", reloads_, why)});
 }
@@ -173,9 +217,9 @@ void Supervisor::settle() {
   if (crew_.is_settled()) {
     if (was_reloading) {
       const Generations old = std::exchange(old_generation_, nullptr);
-      for (const auto& vault : listeners_without(*old, *generation_)) {
-        vault->empty();
-        log::info("no longer listening on {}", vault->address());
+      for (const auto& group : listeners_without(*old, *generation_)) {
+        close(*group, generation_->listeners);
+        log::info("no longer listening on {}", group->address());
       }
       end_reload({true, fmt::format("reload {}: done, {} replaced", reloads_, workers(crew_.target()))});
     }
@@ -206,7 +250,7 @@ void Supervisor::stop(Done done) {
   answer(next_reload_done_, outcome);
   for (const Generations& each : {generation_, old_generation_})
     if (each)
-      for (const auto& vault : each->listeners) vault->empty();
+      for (const auto& group : each->listeners) group->empty();
   crew_.set_target(0);
   advance();
 }
@@ -219,8 +263,9 @@ boost::json::object Supervisor::status() const {
     return scaling_ ? "scaling" : "serving";
   };
   boost::json::array listeners;
-  for (const auto& vault : generation_->listeners)
-    listeners.push_back(boost::json::object{{"name", vault->name()}, {"address", vault->address()}});
+  for (const auto& group : generation_->listeners)
+    for (const std::string& each : group->addresses())
+      listeners.push_back(boost::json::object{{"name", group->name()}, {"address", each}});
   std::multimap<unsigned, boost::json::object> by_post;
   for (const auto& [id, member] : crew_.members()) by_post.emplace(member.post, describe(id, member));
   const TimePoint now = std::chrono::steady_clock::now();
@@ -232,6 +277,7 @@ boost::json::object Supervisor::status() const {
                                    {"state", "backing_off"},
                                    {"retry_in_ms", std::max<std::int64_t>(milliseconds(each.until - now), 0)},
                                    {"failures", each.failures},
+                                   {"listeners", addresses_of(*generation_, each.post)},
                                    {"note", loss == last_loss_.end() ? "" : loss->second},
                                });
   }
@@ -269,6 +315,7 @@ boost::json::object Supervisor::describe(int id, const Member& member) const {
                                 {"generation", member.generation},
                                 {"age_ms", milliseconds(std::chrono::steady_clock::now() - worker.started)},
                                 {"rss", worker.child.resident_memory()},
+                                {"listeners", addresses_of(*worker.generation, member.post)},
                                 {"note", worker.status}};
   const Slot* counters = staff_.counters(worker);
   if (counters == nullptr) return described;

@@ -121,20 +121,27 @@ asio::awaitable<void> Supervisor::follow_alarm() {
 }
 
 void Supervisor::inspect_listeners() {
-  for (const auto& vault : generation_->listeners) {
+  for (const auto& group : generation_->listeners) {
     try {
-      if (vault->is_empty() && !crew_.breaker_is_open() && !waits_for_name_) {  // could not be had back before
-        vault->reserve();
-        vault->listen(generation_->options.backlog);
-        for (const auto& [id, worker] : staff_.all()) condemn(*worker, "lacks a listener");
-      }
-      const Vault::Finding finding = vault->inspect();
-      if (finding.damage != Vault::Damage::none) mend(*vault, finding);
+      inspect(*group);
     } catch (const std::runtime_error& error) {  // StartError, std::system_error
-      log::error("the listener {} can't be mended: {}; it is tried again", vault->address(), error.what());
+      log::error("the listener {} can't be mended: {}; it is tried again", group->address(), error.what());
     }
   }
   newcomers_.clear();
+}
+
+void Supervisor::inspect(ListenerGroup& group) {
+  for (const auto& [place, vault] : group.vaults()) {
+    const bool is_missed = vault->is_empty() && group.policy().is_common();
+    if (is_missed && !crew_.breaker_is_open() && !waits_for_name_) {  // could not be had back before
+      vault->reserve();
+      vault->listen(generation_->options.backlog);
+      for (const auto& [id, worker] : staff_.all()) condemn(*worker, "lacks a listener");
+    }
+    const Vault::Finding finding = vault->inspect();
+    if (finding.damage != Vault::Damage::none) mend(*vault, finding);
+  }
 }
 
 void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
@@ -146,7 +153,8 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
   const bool is_customary = !was_shut_down && finding.backlog >= least_customary && !newcomers_.empty();
   if (is_customary) return log::debug("the listener {} has its backlog back", vault.address());
 
-  const WorkerHandle* culprit = find_culprit(finding);
+  const std::vector<WorkerHandle*> holders = holders_of(vault);
+  const WorkerHandle* culprit = find_culprit(holders, finding);
   const std::string message =
       fmt::format("the listener {} {} by {}; {}", vault.address(),
                   was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
@@ -158,8 +166,8 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
     tell("listener_repaired", message);
     last_repair_told_ = at;
   }
-  for (const auto& [id, worker] : staff_.all())
-    if (culprit == nullptr || worker.get() == culprit) condemn_for_fault(*worker);
+  for (WorkerHandle* each : holders)
+    if (culprit == nullptr || each == culprit) condemn_for_fault(*each);
   const bool is_unix = std::holds_alternative<UnixAddress>(vault.wanted().address);
   if (!listens && is_unix) renew(vault);
 }
@@ -189,14 +197,24 @@ void Supervisor::condemn_for_fault(WorkerHandle& worker) {
   tell("worker_recycled", worker, message);
 }
 
-/// Whom the kernel names; else whoever alone can have done it since the last look. Null where that leaves several.
-const WorkerHandle* Supervisor::find_culprit(const Vault::Finding& finding) const {
-  const pid_t group = finding.culprit == 0 ? 0 : ::getpgid(finding.culprit);
+std::vector<WorkerHandle*> Supervisor::holders_of(const Vault& vault) const {
+  std::vector<WorkerHandle*> found;
   for (const auto& [id, worker] : staff_.all())
-    if (group != 0 && worker->child.pid() == group) return worker.get();
-  if (staff_.all().size() == 1) return staff_.all().begin()->second.get();
-  const bool is_alone = newcomers_.size() == 1 && staff_.all().contains(newcomers_.front());
-  return is_alone ? &staff_.at(newcomers_.front()) : nullptr;
+    if (worker->holds_by_right(vault) || worker->borrowed.contains(vault.cookie())) found.push_back(worker.get());
+  return found;
+}
+
+/// Whom the kernel names; else whoever alone can have done it since the last look. Null where that leaves several.
+const WorkerHandle* Supervisor::find_culprit(const std::vector<WorkerHandle*>& holders,
+                                             const Vault::Finding& finding) const {
+  const pid_t group = finding.culprit == 0 ? 0 : ::getpgid(finding.culprit);
+  for (const WorkerHandle* each : holders)
+    if (group != 0 && each->child.pid() == group) return each;
+  if (holders.size() == 1) return holders.front();
+  std::vector<const WorkerHandle*> new_holders;
+  for (const WorkerHandle* each : holders)
+    if (std::find(newcomers_.begin(), newcomers_.end(), each->id) != newcomers_.end()) new_holders.push_back(each);
+  return new_holders.size() == 1 ? new_holders.front() : nullptr;
 }
 
 }  // namespace baton

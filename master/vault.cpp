@@ -10,6 +10,7 @@
 
 #include "common/channel.hpp"
 #include "common/error.hpp"
+#include "common/socket_cookie.hpp"
 #include "master/listener_health.hpp"
 
 namespace baton {
@@ -41,8 +42,9 @@ ListenAddress as_bound(const NamedAddress& wanted, const std::string& address) {
 
 }  // namespace
 
-Vault::Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm) : wanted_(std::move(wanted)), alarm_(alarm) {
-  Listener listener = listen_on(wanted_.address, backlog);
+Vault::Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm, Sharing sharing)
+    : wanted_(std::move(wanted)), alarm_(alarm) {
+  Listener listener = listen_on(wanted_.address, backlog, sharing);
   address_ = std::move(listener.address);
   file_ = std::move(listener.file);
   is_listening_ = true;
@@ -51,7 +53,15 @@ Vault::Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm) : wanted_(s
   park(std::move(listener.socket));
 }
 
+Vault::Vault(NamedAddress wanted, ListenerAlarm& alarm, Sharing sharing) : wanted_(std::move(wanted)), alarm_(alarm) {
+  Listener bound = bind_to(wanted_.address, sharing);
+  address_ = std::move(bound.address);
+  file_ = std::move(bound.file);
+  park(std::move(bound.socket));
+}
+
 void Vault::park(Fd socket) {
+  const std::uint64_t cookie = socket_cookie(socket);
   // The sending end is closed on return: what it sent stays in the other's queue.
   auto [sender, keeper] = make_channel_pair();
   Parcel parcel;
@@ -63,6 +73,7 @@ void Vault::park(Fd socket) {
   std::memcpy(CMSG_DATA(part), &descriptor, sizeof descriptor);
   check(::sendmsg(sender.get(), &parcel.message, MSG_NOSIGNAL), "sendmsg(listener)");
   parked_ = std::move(keeper);
+  cookie_ = cookie;
 }
 
 Fd Vault::copy() const {
@@ -80,10 +91,15 @@ void Vault::empty() {
   parked_.reset();
   file_.reset();
   is_listening_ = false;
+  cookie_ = 0;
 }
 
-void Vault::reserve() {
-  Listener bound = bind_to(as_bound(wanted_, address_));
+bool Vault::listens() const {
+  return !is_empty() && listener_health(copy()).listens;
+}
+
+void Vault::reserve(Sharing sharing) {
+  Listener bound = bind_to(as_bound(wanted_, address_), sharing);
   file_ = std::move(bound.file);
   is_listening_ = false;
   park(std::move(bound.socket));

@@ -3,6 +3,7 @@
 // Owns the parked socket, and a Unix listener's file.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -17,7 +18,9 @@ class Vault {
  public:
   /// Binds, listens and parks. `alarm`, which outlives it, rings when somebody shuts the listener down.
   /// Throws StartError.
-  Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm);
+  Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm, Sharing sharing = Sharing::none);
+  /// Binds and parks, and leaves it to others to listen: as after reserve(). Throws StartError.
+  Vault(NamedAddress wanted, ListenerAlarm& alarm, Sharing sharing);
 
   [[nodiscard]] const std::string& name() const { return wanted_.name; }
   /// As bound: with the port that the kernel chose for 0.
@@ -25,6 +28,12 @@ class Vault {
   /// As asked for.
   [[nodiscard]] const NamedAddress& wanted() const { return wanted_; }
   [[nodiscard]] bool is_empty() const { return !parked_.is_open(); }
+  /// As far as this process had a hand in it: false between reserve() and listen().
+  [[nodiscard]] bool is_listening() const { return is_listening_; }
+  /// As it is.
+  [[nodiscard]] bool listens() const;
+  /// Of the parked socket: the same number in every process, and no other socket's (SO_COOKIE). 0: the vault is empty.
+  [[nodiscard]] std::uint64_t cookie() const { return cookie_; }
 
   /// A descriptor for the parked socket, the caller's, CLOEXEC. Throws std::system_error: EMFILE, or EBADF where the
   /// vault is empty.
@@ -34,7 +43,7 @@ class Vault {
   void empty();
   /// Binds the same address again, without listening: clients are still refused, but a worker can be handed the socket.
   /// Throws StartError.
-  void reserve();
+  void reserve(Sharing sharing = Sharing::none);
   /// (Re)asserts that it listens, with this backlog. False where that is beyond repair: a Unix socket that was shut
   /// down. Throws std::system_error.
   bool listen(int backlog);
@@ -56,8 +65,9 @@ class Vault {
   ListenerAlarm& alarm_;
   std::string address_;
   std::optional<SocketFile> file_;
-  Fd parked_;                   ///< the Unix socket in whose queue the listener waits
-  bool is_listening_ = false;   ///< false between reserve() and listen()
+  Fd parked_;                  ///< the Unix socket in whose queue the listener waits
+  bool is_listening_ = false;  ///< false between reserve() and listen()
+  std::uint64_t cookie_ = 0;
   std::optional<int> backlog_;  ///< as the kernel took it
 };
 

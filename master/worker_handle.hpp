@@ -2,7 +2,9 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,17 +49,20 @@ struct WorkerHandle {
 
   /// "worker 2 pid 4243": how log lines begin.
   [[nodiscard]] std::string name() const;
+  /// It was handed that listener as its own.
+  [[nodiscard]] bool holds_by_right(const Vault& vault) const;
 
   int id;                           ///< of this process, among all that this master ever starts
   unsigned number;                  ///< of its post
   std::optional<std::size_t> slot;  ///< of the scoreboard; commands have none
   std::shared_ptr<const Generation> generation;
   Child child;
-  Watch process_watch;                      // after the child: destroyed before its pidfd closes
-  std::unique_ptr<ChannelEnd> channel_end;  ///< empty once the channel has ended or was given up
-  std::unique_ptr<NoticeEnd> notice_end;    ///< of a command; empty otherwise, and after its end
-  std::deque<std::size_t> unacknowledged;   ///< listeners sent that it has not confirmed, by index in its generation
-  unsigned refusals = 0;                    ///< listeners that it could not receive
+  Watch process_watch;                                       // after the child: destroyed before its pidfd closes
+  std::unique_ptr<ChannelEnd> channel_end;                   ///< empty once the channel has ended or was given up
+  std::unique_ptr<NoticeEnd> notice_end;                     ///< of a command; empty otherwise, and after its end
+  std::deque<std::shared_ptr<Vault>> unacknowledged;         ///< whose listeners it has not confirmed
+  std::map<std::uint64_t, std::shared_ptr<Vault>> borrowed;  ///< whose listeners it serves for others, by cookie
+  unsigned refusals = 0;                                     ///< listeners that it could not receive
   bool said_ready = false;
   bool notified_ready = false;
   bool is_ready = false;

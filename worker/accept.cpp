@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "common/socket_cookie.hpp"
 
 namespace baton {
 namespace {
@@ -33,6 +34,7 @@ Acceptor::Acceptor(Poller& poller, Counters& counters, Fd listener, OnConnection
     : poller_(poller),
       counters_(counters),
       listener_(std::move(listener)),
+      cookie_(socket_cookie(listener_)),
       on_connection_(std::move(on_connection)),
       on_exhausted_(std::move(on_exhausted)),
       is_unix_(domain(listener_) == AF_UNIX) {

@@ -37,6 +37,9 @@ class Acceptor final : public EventHandler {
   /// To be called now and then.
   void glance();
 
+  /// Whether it accepts from the socket that another process knows by this number (SO_COOKIE).
+  [[nodiscard]] bool serves(std::uint64_t cookie) const { return cookie_ == cookie; }
+
   /// Accepts what is queued now, with a bound. For a worker that will not be back.
   void sweep();
 
@@ -48,6 +51,7 @@ class Acceptor final : public EventHandler {
   Poller& poller_;
   Counters& counters_;
   Fd listener_;
+  std::uint64_t cookie_;
   OnConnection on_connection_;
   OnExhausted on_exhausted_;
   bool is_unix_;

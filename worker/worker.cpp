@@ -111,6 +111,7 @@ class Worker {
   void take_handle(const protocol::Message& message, std::optional<Fd> handle);
   void take_scoreboard(std::uint64_t slot, const std::optional<Fd>& memory);
   void serve(Fd listener);
+  void give_back(std::uint64_t socket);
   void reply(std::string_view line);
 
   void give_signs();
@@ -130,6 +131,7 @@ class Worker {
   Callback signal_callback_{[this] { on_signal(); }};
   Sessions sessions_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<Acceptor>> given_back_;  ///< until no event of this turn can be theirs
   Phase phase_ = Phase::starting;
   bool stop_asked_ = false;
   bool channel_open_ = true;
@@ -172,6 +174,7 @@ int Worker::run() {
       now_ = Sessions::Clock::now();
       sessions_.set_time(now_, std::time(nullptr));
     });
+    given_back_.clear();
     sessions_.expire();
     give_signs();
     glance();
@@ -252,6 +255,7 @@ void Worker::on_message(Frame frame) {
   }
   if (message.kind == Kind::handle) return take_handle(message, std::move(frame.handle));
   if (message.kind == Kind::scoreboard) return take_scoreboard(message.number, frame.handle);
+  if (message.kind == Kind::withdraw) return give_back(message.number);
   if (message.kind == Kind::glance) {
     for (const auto& acceptor : acceptors_) acceptor->glance();
     return;
@@ -290,6 +294,18 @@ void Worker::serve(Fd listener) {
   if (phase_ != Phase::starting) return;
   phase_ = Phase::serving;
   reply(protocol::ready_line());
+}
+
+/// Others accept from it. But a connection may have woken us alone, and then is ours.
+void Worker::give_back(std::uint64_t socket) {
+  const auto given = std::stable_partition(acceptors_.begin(), acceptors_.end(),
+                                           [&](const auto& each) { return !each->serves(socket); });
+  given_back_.insert(given_back_.end(), std::move_iterator(given), std::move_iterator(acceptors_.end()));
+  acceptors_.erase(given, acceptors_.end());
+  for (const auto& each : given_back_) {
+    each->glance();
+    each->pause();
+  }
 }
 
 void Worker::reply(std::string_view line) {

@@ -8,6 +8,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/traffic.hpp"
 
 using namespace baton::test;
 
@@ -44,6 +45,51 @@ TEST_CASE("Node's workers receive every listener") {
     const std::string port = each.substr(each.rfind(':') + 1);
     CHECK(baton.program().wait_for(fmt::format("\"port\":{}", port), 2).size() == 2);
     CHECK(answering_pids(each, 2).size() == 2);
+  }
+}
+
+TEST_CASE("Node's workers serve with a listener each on one port") {
+  if (!has_node()) return;
+  Baton baton(
+      {"-l", "127.0.0.1:0", "-w", "4", "--policy", "reuseport", "--", "node", BATON_SOURCE_DIR "/examples/worker.js"});
+  const std::vector<pid_t> pids = baton.pids();
+  CHECK(answering_pids(baton.address(), 4) == std::set<pid_t>(pids.begin(), pids.end()));
+  const Inodes listening = listening_sockets();
+  Inodes all;
+  for (const pid_t each : pids) {
+    Inodes its = common_to(sockets_of(each), listening);
+    CHECK(its.size() == 1);
+    all.merge(its);
+  }
+  CHECK(all.size() == 4);
+  const Worker victim = baton.workers().front();
+  ::kill(victim.pid, SIGKILL);
+  const Worker successor = baton.wait_for_successor(victim);
+  CHECK(answering_pids(baton.address(), 4).contains(successor.pid));
+  Traffic traffic(baton.address(), Connections::fresh, 4);
+  reload(baton);
+  const Tally tally = traffic.stop();
+  CAPTURE(tally);
+  // Node answers in chunks, which our load does not read: to it every answer is "malformed".
+  CHECK(tally.count(Fate::malformed) > 0);
+  CHECK(tally.failed() == tally.count(Fate::malformed));
+}
+
+TEST_CASE("Node's workers serve with a port each") {
+  if (!has_node()) return;
+  Baton baton(
+      {"-l", "127.0.0.1:0", "-w", "3", "--policy", "own-port", "--", "node", BATON_SOURCE_DIR "/examples/worker.js"});
+  baton.workers();
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& [number, pid] : baton.latest()) {
+      const std::string line = baton.wait_for(fmt::format("worker {} pid {} ready on ", number, pid));
+      const std::string address = line.substr(line.rfind(' ') + 1);
+      CHECK(address == baton.addresses().at(static_cast<std::size_t>(number) - 1));
+      for (int i = 0; i < 5; ++i) CHECK(answering_pid(address) == pid);
+    }
+    const Worker victim{2, baton.latest()[2]};
+    ::kill(victim.pid, SIGKILL);
+    baton.wait_for_successor(victim);
   }
 }
 

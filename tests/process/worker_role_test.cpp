@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 
+#include "common/protocol.hpp"
+#include "common/socket_cookie.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/client.hpp"
 #include "tests/support/fake_master.hpp"
@@ -50,6 +52,55 @@ TEST_CASE("worker: takes a listener, says ready, and answers its pid") {
   const LoopbackListener listener;
   FakeMaster master;
   hand_over(master, listener);
+  CHECK(answering_pid(listener.address) == master.worker().pid());
+}
+
+TEST_CASE("worker: a listener that is withdrawn is served no longer, and the others are") {
+  const LoopbackListener own;
+  const LoopbackListener lent;
+  FakeMaster master(talkative);
+  hand_over(master, own);
+  const auto before = descriptors_of(master.worker().pid()).size();
+  for (int round = 0; round < 3; ++round) {
+    master.send(listener_line, {lent.socket.get()});
+    CHECK(master.read_line() == ack);
+    CHECK(answering_pid(lent.address) == master.worker().pid());
+    master.send(baton::protocol::withdraw_line(baton::socket_cookie(lent.socket)));
+    master.wait_until_heard();
+    const Connection waiting(lent.address);
+    CHECK(becomes_true([&] { return descriptors_of(master.worker().pid()).size() == before; }));
+    CHECK(answering_pid(own.address) == master.worker().pid());
+    // Still in the queue, which is the master's.
+    CHECK(Fd{::accept4(lent.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)}.is_open());
+  }
+}
+
+TEST_CASE("worker: a connection for which it was woken alone is its own, though the listener is withdrawn meanwhile") {
+  const LoopbackListener own;
+  const LoopbackListener lent;
+  FakeMaster master(talkative);
+  hand_over(master, own);
+  master.send(listener_line, {lent.socket.get()});
+  CHECK(master.read_line() == ack);
+  master.wait_until_heard();
+  const Fd process = open_pidfd(master.worker().pid());
+  signal_process(process, SIGSTOP);
+  REQUIRE(becomes_true([&] { return status_of(master.worker().pid(), "State").starts_with('T'); }));
+  master.send(baton::protocol::withdraw_line(baton::socket_cookie(lent.socket)));
+  Connection connection(lent.address);
+  connection.send(request);
+  signal_process(process, SIGCONT);
+  CHECK(pid_in(connection.read_response()) == master.worker().pid());
+}
+
+TEST_CASE("worker: a withdrawal of what it does not have changes nothing") {
+  const LoopbackListener listener;
+  FakeMaster master(talkative);
+  for (const char* socket : {"0", "18446744073709551615", "-1", "\"x\""})
+    master.send(std::string(R"({"cmd":"NODE_BATON_WITHDRAW","socket":)") + socket + "}");
+  hand_over(master, listener);
+  master.send(R"({"cmd":"NODE_BATON_WITHDRAW"})");
+  master.wait_until_heard();
   CHECK(answering_pid(listener.address) == master.worker().pid());
 }
 

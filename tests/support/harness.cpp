@@ -99,7 +99,8 @@ std::map<int, pid_t> Baton::latest() const {
   for (const std::string& line : program_.lines_with(" ready")) {
     const auto at = line.find("] worker ");
     Worker worker;
-    if (line.ends_with(" ready") && at != std::string::npos &&
+    const bool is_ready = line.ends_with(" ready") || line.find(" ready on ") != std::string::npos;
+    if (is_ready && at != std::string::npos &&
         std::sscanf(line.c_str() + at, "] worker %d pid %d ready", &worker.number, &worker.pid) == 2)
       found[worker.number] = worker.pid;
   }

@@ -31,12 +31,12 @@ std::string refused(const std::string& text) {
 
 TEST_CASE("a port alone is every address") {
   CHECK_FALSE(tcp(":80").host);
-  CHECK(tcp(":80").port == 80);
-  CHECK(tcp(":0").port == 0);
-  CHECK(tcp(":65535").port == 65'535);
+  CHECK(tcp(":80").ports.first == 80);
+  CHECK(tcp(":0").ports.first == 0);
+  CHECK(tcp(":65535").ports.first == 65'535);
   CHECK_FALSE(tcp("*:80").host);
   CHECK_FALSE(tcp("*").host);
-  CHECK(tcp("*").port == default_port);
+  CHECK(tcp("*").ports.first == default_port);
 }
 
 TEST_CASE("an address is written as it is read") {
@@ -47,6 +47,50 @@ TEST_CASE("an address is written as it is read") {
   CHECK(to_string(tcp("[0:0::0001]:80")) == "[::1]:80");
   CHECK(to_string(tcp(":80")) == "[::]:80");
   CHECK(to_string(parse_address("unix:/run/x.sock?mode=0660", 1)) == "unix:/run/x.sock");
+}
+
+TEST_CASE("a range of ports is written as it is read") {
+  for (const char* text : {"127.0.0.1:3000-3007", "[::1]:1-65535", "127.0.0.1:80-80"}) {
+    CAPTURE(text);
+    CHECK(to_string(tcp(text)) == text);
+    CHECK(tcp(text).ports.is_range());
+  }
+  CHECK(tcp(":3000-3007").ports.count() == 8);
+  CHECK(tcp(":1-65535").ports.count() == 65'535);
+  CHECK(tcp(":80").ports.count() == 1);
+  CHECK_FALSE(tcp(":80").ports.is_range());
+  CHECK(to_string(parse_address("127.0.0.1", parse_ports("80-81"))) == "127.0.0.1:80-81");
+}
+
+TEST_CASE("what is no range says why") {
+  CHECK(contains(refused(":3007-3000"), "\"3007-3000\" ends before it begins"));
+  CHECK(contains(refused(":0-7"), "\"0-7\" begins with 0, which is no port"));
+  CHECK(contains(refused(":65530-65536"), "\"65536\" is not a port (0 to 65535)"));
+  for (const char* text : {":3000-", ":-3000", ":1-2-3", ":3000 - 3007", ":a-b", "127.0.0.1:3000-3007:1"}) {
+    CAPTURE(text);
+    CHECK(contains(refused(text), "is no address"));
+  }
+}
+
+TEST_CASE("whether two addresses have a port in common") {
+  const auto both_ways = [](const std::string& one, const std::string& other) {
+    CAPTURE(one, other);
+    const ListenAddress a = parse_address(one, 0);
+    const ListenAddress b = parse_address(other, 0);
+    CHECK(overlap(a, b) == overlap(b, a));
+    return overlap(a, b);
+  };
+  CHECK(both_ways("127.0.0.1:3000-3007", "127.0.0.1:3007-3010"));
+  CHECK(both_ways("127.0.0.1:3000-3007", "127.0.0.1:3003"));
+  CHECK(both_ways("127.0.0.1:3000-3007", ":3001-3002"));
+  CHECK(both_ways("127.0.0.1:3000-3007", "[::]:3000-3001"));
+  CHECK(both_ways("127.0.0.1:3000-3007", "0.0.0.0:3000"));
+  CHECK_FALSE(both_ways("127.0.0.1:3000-3007", "127.0.0.1:3008-3010"));
+  CHECK_FALSE(both_ways("127.0.0.1:3000-3007", "127.0.0.2:3000-3007"));
+  CHECK_FALSE(both_ways("127.0.0.1:3000-3007", "[::1]:3000-3007"));
+  CHECK_FALSE(both_ways("0.0.0.0:3000-3007", "[::1]:3000-3007"));
+  CHECK_FALSE(both_ways("127.0.0.1:0", "127.0.0.1:0"));
+  CHECK_FALSE(both_ways("127.0.0.1:0", "unix:/x"));
 }
 
 TEST_CASE("an address alone has the default port") {

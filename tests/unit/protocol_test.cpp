@@ -4,6 +4,9 @@
 #include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <cstdint>
+#include <limits>
+#include <string>
 
 #include "tests/support/catch.hpp"
 
@@ -25,6 +28,21 @@ TEST_CASE("our lines are Node's, byte for byte") {
   CHECK(handle_ack_line() == R"({"cmd":"NODE_HANDLE_ACK"})");
   CHECK(handle_nack_line() == R"({"cmd":"NODE_HANDLE_NACK"})");
   CHECK(ready_line() == R"("ready")");
+}
+
+TEST_CASE("a withdrawal names a socket, whatever else it says") {
+  CHECK(withdraw_line(4711) == R"({"cmd":"NODE_BATON_WITHDRAW","socket":4711})");
+  CHECK(decoded(withdraw_line(4711)).kind == Kind::withdraw);
+  CHECK(decoded(withdraw_line(4711)).number == 4711);
+  constexpr auto largest = std::numeric_limits<std::uint64_t>::max();
+  CHECK(decoded(withdraw_line(largest)).number == largest);
+  for (const char* socket : {"-1", "1.5", "\"7\"", "null", "[7]", "1e99"}) {
+    CAPTURE(socket);
+    const Message message = decoded(std::string(R"({"cmd":"NODE_BATON_WITHDRAW","socket":)") + socket + "}");
+    CHECK(message.kind == Kind::withdraw);
+    CHECK(message.number == 0);
+  }
+  CHECK(decoded(R"({"cmd":"NODE_BATON_WITHDRAW"})").number == 0);
 }
 
 TEST_CASE("our lines decode to what they are") {
@@ -134,6 +152,7 @@ TEST_CASE("who may send what, and when") {
       Row{Kind::handle_ack, never, always},
       Row{Kind::handle_nack, never, always},
       Row{Kind::ready, never, {true, true, true}},
+      Row{Kind::withdraw, always, never},
       Row{Kind::plain, always, always},
       Row{Kind::internal, always, always},
   };
@@ -152,6 +171,7 @@ TEST_CASE("every kind has its name") {
   CHECK(name(Kind::handle_ack) == "handle_ack");
   CHECK(name(Kind::handle_nack) == "handle_nack");
   CHECK(name(Kind::ready) == "ready");
+  CHECK(name(Kind::withdraw) == "withdraw");
   CHECK(name(Kind::plain) == "plain");
   CHECK(name(Kind::internal) == "internal");
 }

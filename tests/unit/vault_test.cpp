@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "common/error.hpp"
+#include "common/socket_cookie.hpp"
 #include "tests/support/client.hpp"
 #include "tests/support/descriptors.hpp"
 #include "tests/unit/expect.hpp"
@@ -80,6 +81,28 @@ TEST_CASE("emptied, clients are refused; reserved, still; listening again, they 
   CHECK(vault.inspect().damage == Vault::Damage::none);  // not to listen is as it should be
   CHECK(vault.listen(16));
   CHECK(connect_error(bound) == 0);
+}
+
+TEST_CASE("a socket has one number for all who hold it, and a vault's changes with its socket") {
+  ListenerAlarm alarm;
+  Vault vault(address("127.0.0.1:0"), 16, alarm);
+  const std::uint64_t cookie = vault.cookie();
+  CHECK(cookie != 0);
+  CHECK(socket_cookie(vault.copy()) == cookie);
+  vault.empty();
+  CHECK(vault.cookie() == 0);
+  vault.reserve();
+  CHECK(vault.cookie() != cookie);
+}
+
+TEST_CASE("whether a socket listens is asked of the kernel: another holder can have made it") {
+  ListenerAlarm alarm;
+  const Vault vault(address("127.0.0.1:0"), alarm, Sharing::none);
+  CHECK_FALSE(vault.listens());
+  CHECK_FALSE(vault.is_listening());
+  ::listen(vault.copy().get(), 3);
+  CHECK(vault.listens());
+  CHECK_FALSE(vault.is_listening());
 }
 
 TEST_CASE("a port that was taken meanwhile can't be reserved, and that is said") {

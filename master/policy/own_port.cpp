@@ -1,0 +1,24 @@
+// Master. Which port, and when it closes.
+#include "master/policy/own_port.hpp"
+
+namespace baton {
+
+ListenAddress OwnPortSockets::address(const ListenAddress& wanted, unsigned place) const {
+  TcpAddress address = std::get<TcpAddress>(wanted);
+  const bool is_range = address.ports.first != 0;
+  address.ports = is_range ? static_cast<std::uint16_t>(address.ports.first + place - 1) : std::uint16_t{0};
+  return address;
+}
+
+/// A worker that leaves answers who is in its queue; who comes later is to be refused at once, and not to wait for
+/// nobody. So the port is given up here when the worker is asked to leave, and closes when that one lets go of it.
+Arrangement OwnPortSockets::arrange(const Scene& scene) const {
+  Arrangement found;
+  if (!scene.may_close) return found;
+  const auto owners = scene.owners();
+  for (const Scene::Place& place : scene.places)
+    if (place.post > scene.target && !owners.contains(place.post)) found.closed.push_back(place.post);
+  return found;
+}
+
+}  // namespace baton

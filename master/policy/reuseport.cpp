@@ -1,0 +1,77 @@
+// Master. Which listeners are lent, to whom, and which are closed.
+#include "master/policy/reuseport.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/error.hpp"
+
+namespace baton {
+
+using Owner = Scene::Owner;
+
+std::map<int, std::set<unsigned>> lend(const std::vector<unsigned>& places, const std::vector<int>& workers) {
+  // Lent to all, a listener's share is spread most evenly. But thousands of them to thousands of workers would be
+  // millions of descriptors.
+  constexpr std::size_t most_copies = 1024;
+  std::map<int, std::set<unsigned>> lent;
+  if (places.empty() || workers.empty()) return lent;
+  const std::size_t each_to = std::clamp<std::size_t>(most_copies / places.size(), 1, workers.size());
+  for (std::size_t i = 0; i < places.size(); ++i)
+    for (std::size_t j = 0; j < each_to; ++j) lent[workers.at((i * each_to + j) % workers.size())].insert(places.at(i));
+  return lent;
+}
+
+Arrangement ReuseportSockets::arrange(const Scene& scene) const {
+  std::vector<int> borrowers;
+  bool somebody_serves = false;
+  for (const Scene::Worker& each : scene.workers) {
+    somebody_serves = somebody_serves || each.is_ready;
+    if (each.is_ready && each.can_borrow) borrowers.push_back(each.id);
+  }
+  const auto owners = scene.owners();
+  auto listening =
+      std::count_if(scene.places.begin(), scene.places.end(), [](const Scene::Place& each) { return each.listens; });
+  Arrangement found;
+  std::vector<unsigned> orphans;
+  // From the top, so that the last one that listens is the first.
+  for (auto place = scene.places.rbegin(); place != scene.places.rend(); ++place) {
+    const auto holder = owners.find(place->post);
+    const Owner owner = holder == owners.end() ? Owner::none : holder->second;
+    const bool is_surplus = place->post > scene.target && owner == Owner::none && scene.may_close;
+    if (owner == Owner::ready) continue;
+    if (!place->listens) {
+      if (is_surplus) found.closed.push_back(place->post);
+      continue;
+    }
+    const bool is_abandoned = owner == Owner::none && borrowers.empty() && somebody_serves && scene.may_close;
+    const bool loses_nobody = scene.migrates && listening > 1;
+    // Of a command's workers that were too many after all, the last clients are lost rather than all that come.
+    if ((loses_nobody && (is_surplus || is_abandoned)) || (is_surplus && is_abandoned)) {
+      found.closed.push_back(place->post);
+      --listening;
+    } else if (!borrowers.empty()) {
+      orphans.push_back(place->post);
+    } else if (owner == Owner::none && somebody_serves) {
+      found.stranded.push_back(place->post);
+    }
+  }
+  found.lent = lend(orphans, borrowers);
+  return found;
+}
+
+/// A command's workers can't be lent a second listener, for no program expects one.
+void ReuseportSockets::check_target(const Scene& scene, bool can_lend) const {
+  if (can_lend || scene.migrates || scene.target == 0) return;
+  const auto listening =
+      std::count_if(scene.places.begin(), scene.places.end(), [](const Scene::Place& each) { return each.listens; });
+  for (const Scene::Place& each : scene.places)
+    if (each.listens && each.post > scene.target)
+      throw UsageError(fmt::format(
+          "{} listeners are open for reuseport, and clients would be lost with a worker for only {} of them "
+          "(sysctl net.ipv4.tcp_migrate_req=1 keeps them)",
+          listening, scene.target));
+}
+
+}  // namespace baton

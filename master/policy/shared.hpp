@@ -1,0 +1,15 @@
+// Master. One listener for all workers: there is nothing to arrange.
+#pragma once
+
+#include "master/policy/socket_policy.hpp"
+
+namespace baton {
+
+class SharedSocket final : public SocketPolicy {
+ public:
+  [[nodiscard]] bool is_common() const override { return true; }
+  [[nodiscard]] unsigned place(unsigned /*post*/) const override { return 1; }
+  [[nodiscard]] Arrangement arrange(const Scene& /*scene*/) const override { return {}; }
+};
+
+}  // namespace baton
