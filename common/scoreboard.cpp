@@ -67,12 +67,14 @@ std::optional<std::size_t> Scoreboard::take() {
   *found = true;
   const auto index = static_cast<std::size_t>(found - taken_.begin());
   for (const MetricInfo& each : metrics) slots_[index].set(each.metric, 0);
+  slots_[index].set_turns(0);
   return index;
 }
 
 void Scoreboard::give_back(std::size_t index) {
   for (const MetricInfo& each : metrics)
     if (each.kind == MetricKind::counter) ended_.at(index_of(each.metric)) += slots_[index].get(each.metric);
+  slots_[index].set_turns(0);
   taken_.at(index) = false;
 }
 
@@ -91,15 +93,20 @@ std::string Counters::attach(const Fd& memory, std::uint64_t index) {
   if (seals == -1 || (seals & F_SEAL_SHRINK) == 0) return "its memory is not sealed against shrinking";
   const std::uint64_t slots = static_cast<std::uint64_t>(status.st_size) / sizeof(Slot);
   if (index >= slots) return fmt::format("it has {} slots, and none numbered {}", slots, index);
+  const std::size_t first = index / neighbourhood * neighbourhood;
+  const std::size_t count = std::min(neighbourhood, slots - first);
   MappedSlots mapped;
   try {
-    mapped = MappedSlots(memory, static_cast<std::size_t>(index), 1);
+    mapped = MappedSlots(memory, first, count);
   } catch (const std::system_error& error) {
     return error.what();
   }
-  for (const MetricInfo& each : metrics) mapped[0].set(each.metric, slot_->get(each.metric));
+  Slot& slot = mapped[index - first];
+  for (const MetricInfo& each : metrics) slot.set(each.metric, slot_->get(each.metric));
+  slot.set_turns(slot_->turns());
+  slot_ = &slot;
+  neighbours_ = {&mapped[0], count};
   mapped_ = std::move(mapped);
-  slot_ = &mapped_[0];
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,8 +45,8 @@ constexpr std::array<MetricInfo, 7> metrics{{
      "When the worker's loop turned last"},
 }};
 
-/// One worker's values. Two cache lines, because the CPU fetches lines in pairs, so that no worker's counting slows
-/// another's.
+/// One worker's values, on two cache lines: one for the master to read now and then, one that other workers read at
+/// each connection. No worker's counting slows another's, for CPUs fetch lines in pairs.
 class alignas(128) Slot {
  public:
   /// By the slot's one writer: a load and a store, no locked instruction.
@@ -55,12 +56,19 @@ class alignas(128) Slot {
     return values_[static_cast<std::size_t>(metric)].load(std::memory_order_relaxed);
   }
 
+  /// How far the worker is in taking turns: worker/turns.hpp. 0: it takes none.
+  [[nodiscard]] std::uint64_t turns() const noexcept { return turns_.load(std::memory_order_relaxed); }
+  void set_turns(std::uint64_t value) noexcept { turns_.store(value, std::memory_order_relaxed); }
+
  private:
   using Value = std::atomic<std::uint64_t>;
   static_assert(Value::is_always_lock_free, "a lock in shared memory would be every process's");
   Value& at(Metric metric) noexcept { return values_[static_cast<std::size_t>(metric)]; }
 
+  static constexpr std::size_t line = 64;
   std::array<Value, metrics.size()> values_{};
+  static_assert(sizeof values_ <= line);
+  alignas(line) Value turns_{};
 };
 static_assert(sizeof(Slot) == 128);
 
@@ -110,6 +118,9 @@ class Scoreboard {
   std::array<std::uint64_t, metrics.size()> ended_{};
 };
 
+/// How many workers see each other's turns: as many as fit into a page.
+constexpr std::size_t neighbourhood = 32;
+
 /// The worker's: what it counts into. Its own memory, until a master gives it a slot.
 class Counters {
  public:
@@ -123,6 +134,11 @@ class Counters {
   std::string attach(const Fd& memory, std::uint64_t index);
   [[nodiscard]] bool is_attached() const { return mapped_.is_mapped(); }
 
+  /// The slots of some workers with the same scoreboard, this one's among them.
+  [[nodiscard]] std::span<const Slot> neighbours() const noexcept { return neighbours_; }
+  [[nodiscard]] std::uint64_t turns() const noexcept { return slot_->turns(); }
+  void set_turns(std::uint64_t value) noexcept { slot_->set_turns(value); }
+
   void add(Metric metric, std::uint64_t amount = 1) noexcept { slot_->add(metric, amount); }
   void set(Metric metric, std::uint64_t value) noexcept { slot_->set(metric, value); }
   [[nodiscard]] std::uint64_t get(Metric metric) const noexcept { return slot_->get(metric); }
@@ -131,6 +147,7 @@ class Counters {
   Slot own_;
   MappedSlots mapped_;
   Slot* slot_ = &own_;
+  std::span<const Slot> neighbours_{&own_, 1};
 };
 
 }  // namespace baton

@@ -58,6 +58,8 @@ void add_worker_settings(Settings& settings, WorkerSettings& values) {
 void add_inner_worker_settings(Settings& settings, WorkerSettings& values) {
   settings.add("--heartbeat", "TIME", "Time between two signs of life to the master; 0 is none [0]",
                [&](const std::string& text) { values.heartbeat = parse_duration(text); });
+  settings.add("--take-turns", "yes|no", "Whether other workers accept from the same listeners [no]",
+               [&](const std::string& text) { values.take_turns = text == "yes"; });
 }
 
 std::vector<std::string> to_arguments(const WorkerSettings& values) {
@@ -70,6 +72,7 @@ std::vector<std::string> to_arguments(const WorkerSettings& values) {
       fmt::format("--max-connections={}", values.max_connections),
       fmt::format("--max-requests={}", values.max_requests),
       fmt::format("--heartbeat={}ms", values.heartbeat.count()),
+      fmt::format("--take-turns={}", values.take_turns ? "yes" : "no"),
       fmt::format("--log-level={}", log::name(values.log.level)),
       fmt::format("--log-format={}", log::name(values.log.format)),
   };

@@ -24,6 +24,8 @@ struct WorkerSettings {
   /// Between two signs of life on the channel; 0: none. The master's business, so there is no flag for it but the
   /// worker's own.
   std::chrono::milliseconds heartbeat{0};
+  /// With the other workers on the scoreboard. The master's, as well.
+  bool take_turns = false;
   log::Options log;
 };
 

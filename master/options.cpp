@@ -162,6 +162,7 @@ void apply_kind(Options& options, const Given& given) {
   options.hang_timeout = given.hang_timeout.value_or(is_embedded ? options.hang_timeout : std::chrono::milliseconds(0));
   if (!is_embedded && options.worker.max_requests > 0)
     throw UsageError("--max-requests: only the embedded worker's requests can be counted (--max-lifetime suits any)");
+  options.worker.take_turns = options.policy == Policy::shared;
   // Four signs of life within the time: one may be late, or lost to a full channel.
   options.worker.heartbeat = is_embedded ? options.hang_timeout / 4 : std::chrono::milliseconds(0);
 }

@@ -22,17 +22,18 @@ int domain(const Fd& socket) {
   return value;
 }
 
-bool is_shut_down(const Fd& listener) {
-  pollfd state{listener.get(), POLLRDHUP, 0};
+bool is_ready(const Fd& listener, short events) {
+  pollfd state{listener.get(), events, 0};
   return ::poll(&state, 1, 0) == 1;  // POLLHUP and POLLERR are always asked for
 }
 
 }  // namespace
 
-Acceptor::Acceptor(Poller& poller, Counters& counters, Fd listener, OnConnection on_connection,
+Acceptor::Acceptor(Poller& poller, Counters& counters, Turns& turns, Fd listener, OnConnection on_connection,
                    OnExhausted on_exhausted)
     : poller_(poller),
       counters_(counters),
+      turns_(turns),
       listener_(std::move(listener)),
       cookie_(socket_cookie(listener_)),
       on_connection_(std::move(on_connection)),
@@ -61,13 +62,24 @@ void Acceptor::on_events(std::uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return restore_listening();
   const Outcome outcome = accept_one();
   if (outcome == Outcome::none) counters_.add(Metric::accept_misses);
-  if (outcome != Outcome::taken || !waiting_) return;
+  if (outcome == Outcome::taken) line_up_again();
+}
+
+/// At the end of the line, or later.
+void Acceptor::line_up_again() {
+  if (!waiting_) return;  // there is no room for another
   pause();
-  resume();
+  // Only where more are queued: else the kernel's own order is exact.
+  if (!turns_.is_out() && turns_.is_ahead() && is_ready(listener_, POLLIN)) turns_.step_out();
+  if (!turns_.is_out()) resume();
 }
 
 void Acceptor::glance() {
-  if (waiting_) static_cast<void>(accept_one());
+  if (waiting_ && accept_one() == Outcome::taken) line_up_again();
+}
+
+bool Acceptor::take_left_over() {
+  return !waiting_ && !broken_ && accept_one() == Outcome::taken;
 }
 
 void Acceptor::sweep() {
@@ -80,6 +92,7 @@ void Acceptor::sweep() {
 Acceptor::Outcome Acceptor::accept_one() {
   const int accepted = ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (accepted >= 0) {
+    turns_.take();
     on_connection_(Fd{accepted});
     return Outcome::taken;
   }
@@ -93,7 +106,7 @@ Acceptor::Outcome Acceptor::accept_one() {
     case EAGAIN:
       // Another worker was quicker. Or it is a Unix listener that was shut down for reading alone: that one stays
       // readable, says neither EINVAL nor EPOLLHUP, and refuses every client.
-      if (is_unix_ && is_shut_down(listener_)) restore_listening();
+      if (is_unix_ && is_ready(listener_, POLLRDHUP)) restore_listening();
       return Outcome::none;
     default:
       // ECONNABORTED and, on Linux, pending network errors: that one connection is gone, and the epoll wakes us when
@@ -105,7 +118,8 @@ Acceptor::Outcome Acceptor::accept_one() {
 /// Some holder of the listener called shutdown(2) on it, which stops it for all; listen(2) brings a TCP listener back,
 /// but not a Unix one.
 void Acceptor::restore_listening() {
-  const bool listens = ::listen(listener_.get(), std::numeric_limits<int>::max()) == 0 && !is_shut_down(listener_);
+  const bool listens =
+      ::listen(listener_.get(), std::numeric_limits<int>::max()) == 0 && !is_ready(listener_, POLLRDHUP);
   if (listens) return log::warning("a listener had been shut down by another process that holds it; listening again");
   log::error("a listener is broken: another process that holds it has shut it down; it is given up here");
   pause();

@@ -12,6 +12,7 @@
 #include "common/fd.hpp"
 #include "common/scoreboard.hpp"
 #include "worker/poller.hpp"
+#include "worker/turns.hpp"
 
 namespace baton {
 
@@ -22,7 +23,8 @@ class Acceptor final : public EventHandler {
   using OnExhausted = std::function<void(int)>;
 
   /// `listener` is a listening stream socket. Throws std::system_error.
-  Acceptor(Poller& poller, Counters& counters, Fd listener, OnConnection on_connection, OnExhausted on_exhausted);
+  Acceptor(Poller& poller, Counters& counters, Turns& turns, Fd listener, OnConnection on_connection,
+           OnExhausted on_exhausted);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
   ~Acceptor() { pause(); }  // closing is not enough: see Poller
@@ -37,6 +39,9 @@ class Acceptor final : public EventHandler {
   /// To be called now and then.
   void glance();
 
+  /// The same while paused. Returns whether there was one.
+  bool take_left_over();
+
   /// Whether it accepts from the socket that another process knows by this number (SO_COOKIE).
   [[nodiscard]] bool serves(std::uint64_t cookie) const { return cookie_ == cookie; }
 
@@ -46,10 +51,12 @@ class Acceptor final : public EventHandler {
  private:
   enum class Outcome : std::uint8_t { taken, none, exhausted };
   Outcome accept_one();
+  void line_up_again();
   void restore_listening();
 
   Poller& poller_;
   Counters& counters_;
+  Turns& turns_;
   Fd listener_;
   std::uint64_t cookie_;
   OnConnection on_connection_;

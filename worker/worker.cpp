@@ -30,6 +30,7 @@
 #include "worker/inherited_channel.hpp"
 #include "worker/poller.hpp"
 #include "worker/sessions.hpp"
+#include "worker/turns.hpp"
 
 namespace baton {
 namespace {
@@ -118,12 +119,15 @@ class Worker {
   void glance();
   void on_connection(Fd connection);
   void on_exhausted(int error);
+  void pause_accepting();
   void resume_accepting();
+  void return_to_line();
   void begin_drain();
   [[nodiscard]] int timeout_ms() const;
 
   // Destroyed last to first: what handlers refer to outlives them.
   Counters counters_;
+  Turns turns_;
   Poller poller_;
   Channel channel_;
   Fd signals_;
@@ -159,7 +163,8 @@ std::uint64_t with_jitter(std::uint64_t limit) {
 }
 
 Worker::Worker(Fd channel, const WorkerSettings& settings)
-    : channel_(std::move(channel)),
+    : turns_(counters_, settings.take_turns),
+      channel_(std::move(channel)),
       signals_(stop_signals()),
       sessions_(poller_, counters_, fitted(settings), [this] { resume_accepting(); }),
       most_requests_(with_jitter(settings.max_requests)),
@@ -173,12 +178,14 @@ int Worker::run() {
     poller_.wait(timeout_ms(), [this] {
       now_ = Sessions::Clock::now();
       sessions_.set_time(now_, std::time(nullptr));
+      turns_.set_time(now_);
     });
     given_back_.clear();
     sessions_.expire();
     give_signs();
     glance();
     if (retry_accept_ && *retry_accept_ <= now_) resume_accepting();
+    if (turns_.is_out() && turns_.may_return()) return_to_line();
     if (stop_asked_ && phase_ != Phase::draining) begin_drain();
   }
   log::debug("all answered, leaving");
@@ -221,6 +228,7 @@ int Worker::timeout_ms() const {
     least = std::max(std::min(least.value_or(left), left), std::chrono::milliseconds(0));
   };
   if (retry_accept_) consider(*retry_accept_);
+  if (turns_.is_out()) consider(turns_.latest_return());
   if (heartbeat_.count() > 0 && channel_open_) consider(next_beat_);
   if (!acceptors_.empty() && now < warm_until_) consider(next_glance_);
   return least ? static_cast<int>(least->count()) : -1;
@@ -288,9 +296,12 @@ void Worker::take_scoreboard(std::uint64_t slot, const std::optional<Fd>& memory
 
 void Worker::serve(Fd listener) {
   acceptors_.push_back(std::make_unique<Acceptor>(
-      poller_, counters_, std::move(listener), [this](Fd connection) { on_connection(std::move(connection)); },
+      poller_, counters_, turns_, std::move(listener), [this](Fd connection) { on_connection(std::move(connection)); },
       [this](int error) { on_exhausted(error); }));
-  if (sessions_.is_full()) acceptors_.back()->pause();
+  if (sessions_.is_full())
+    acceptors_.back()->pause();
+  else
+    turns_.join();
   if (phase_ != Phase::starting) return;
   phase_ = Phase::serving;
   reply(protocol::ready_line());
@@ -327,8 +338,7 @@ void Worker::reply(std::string_view line) {
 void Worker::on_connection(Fd connection) {
   out_of_descriptors_ = false;
   sessions_.adopt(std::move(connection));
-  if (!sessions_.is_full()) return;
-  for (const auto& acceptor : acceptors_) acceptor->pause();
+  if (sessions_.is_full()) pause_accepting();
 }
 
 void Worker::on_exhausted(int error) {
@@ -337,15 +347,28 @@ void Worker::on_exhausted(int error) {
   if (!std::exchange(out_of_descriptors_, true))
     log::warning("can't accept with {} connections open: {} (raise LimitNOFILE or fs.file-max); waiting for room",
                  sessions_.size(), describe_errno(error));
-  for (const auto& acceptor : acceptors_) acceptor->pause();
+  pause_accepting();
   if (phase_ == Phase::draining) return;  // who waits in the queue is left to the others
   retry_accept_ = now_ + retry_interval;
 }
 
+void Worker::pause_accepting() {
+  turns_.leave();
+  for (const auto& acceptor : acceptors_) acceptor->pause();
+}
+
 void Worker::resume_accepting() {
   retry_accept_.reset();
-  if (phase_ == Phase::draining || sessions_.is_full()) return;
+  if (phase_ == Phase::draining || sessions_.is_full() || turns_.is_out()) return;
+  turns_.join();
   for (const auto& acceptor : acceptors_) acceptor->resume();
+}
+
+void Worker::return_to_line() {
+  bool in_vain = false;
+  for (const auto& acceptor : acceptors_) in_vain |= acceptor->take_left_over();
+  turns_.come_back(in_vain);
+  if (!retry_accept_) resume_accepting();
 }
 
 /// Accepts what is queued already, for these clients believe themselves connected, and then gives the listeners up.
@@ -353,6 +376,7 @@ void Worker::begin_drain() {
   log::debug("draining, {} connections open", sessions_.size());
   phase_ = Phase::draining;
   retry_accept_.reset();
+  turns_.leave();
   sessions_.drain();
   for (const auto& acceptor : acceptors_) acceptor->sweep();
   acceptors_.clear();

@@ -37,7 +37,8 @@ class Station {
  public:
   explicit Station(Fd listener)
       : acceptor(std::make_unique<Acceptor>(
-            poller, counters, std::move(listener), [this](Fd connection) { taken.push_back(std::move(connection)); },
+            poller, counters, turns, std::move(listener),
+            [this](Fd connection) { taken.push_back(std::move(connection)); },
             [this](int error) {
               errors.push_back(error);
               acceptor->pause();
@@ -48,6 +49,7 @@ class Station {
   }
 
   Counters counters;
+  Turns turns{counters, true};
   Poller poller;
   std::vector<Fd> taken;
   std::vector<int> errors;

@@ -1,0 +1,63 @@
+// Worker. Who is ahead.
+#include "worker/turns.hpp"
+
+#include <algorithm>
+
+namespace baton {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto patience = 1ms;
+/// How many turns a worker that was busy makes good.
+constexpr std::uint64_t most_arrears = 64;
+constexpr std::int64_t most_lead = std::int64_t{1} << 40;
+
+}  // namespace
+
+Turns::Others Turns::look_at_others() const {
+  const std::uint64_t own = counters_.turns();
+  Others others;
+  for (const Slot& each : counters_.neighbours()) {
+    const std::uint64_t turns = each.turns();
+    if (turns == 0) continue;
+    others.furthest = std::max(others.furthest, turns);
+    others.arrears += own - turns;
+    ++others.count;
+  }
+  --others.count;  // ourselves
+  return others;
+}
+
+bool Turns::is_ahead() const {
+  if (counters_.turns() == 0) return false;
+  const Others others = look_at_others();
+  return static_cast<std::int64_t>(others.arrears) > others.count * allowed_lead_;
+}
+
+void Turns::join() {
+  if (share_ && counters_.turns() == 0) counters_.set_turns(std::max<std::uint64_t>(look_at_others().furthest, 1));
+}
+
+void Turns::leave() {
+  counters_.set_turns(0);
+  is_out_ = false;
+}
+
+void Turns::take() {
+  if (counters_.turns() == 0) return;
+  const std::uint64_t furthest = look_at_others().furthest;
+  counters_.set_turns(std::max(counters_.turns() + 1, furthest - std::min(furthest, most_arrears)));
+}
+
+void Turns::step_out() {
+  is_out_ = true;
+  latest_return_ = now_ + patience;
+}
+
+void Turns::come_back(bool in_vain) {
+  is_out_ = false;
+  allowed_lead_ = in_vain ? std::min(allowed_lead_ + std::max<std::int64_t>(allowed_lead_ / 4, 1), most_lead) : 1;
+}
+
+}  // namespace baton

@@ -1,0 +1,64 @@
+// Worker. Keeps turns even where the kernel can't: in a burst, connections are queued faster than woken workers get a
+// CPU, and whoever runs first would take them all. So each worker shows on the scoreboard how many turns it has had,
+// and one that is ahead of its neighbours stays out of line for a moment, in which they take theirs. After fair
+// queueing, turns are virtual: a worker that comes (back) starts where the others are, without arrears.
+//
+// Out of line is not out of work: a connection that nobody has taken in that moment is taken after all. Then the others
+// must be busy, and the worker may be a quarter further ahead before it is patient again.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "common/scoreboard.hpp"
+
+namespace baton {
+
+class Turns {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// The neighbours are those in `counters`; as long as it has none, nobody is ahead of anybody. Neither is where
+  /// workers don't `share` a listener.
+  Turns(Counters& counters, bool share) : counters_(counters), share_(share) {}
+
+  /// To be called after every wait.
+  void set_time(Clock::time_point now) { now_ = now; }
+
+  /// This worker takes connections from now on.
+  void join();
+  /// It doesn't: who is ahead is reckoned without it.
+  void leave();
+
+  /// It has taken one.
+  void take();
+  /// Others are to be first.
+  [[nodiscard]] bool is_ahead() const;
+
+  /// It stays out of line until may_return().
+  void step_out();
+  [[nodiscard]] bool is_out() const { return is_out_; }
+  /// When it may return at the latest. Only while it is out.
+  [[nodiscard]] Clock::time_point latest_return() const { return latest_return_; }
+  /// The others have caught up, or had the time to.
+  [[nodiscard]] bool may_return() const { return now_ >= latest_return_ || !is_ahead(); }
+  /// `in_vain`: connections had been left waiting.
+  void come_back(bool in_vain);
+
+ public:
+  struct Others {
+    std::uint64_t furthest = 0;
+    std::int64_t count = 0;
+    std::uint64_t arrears = 0;  ///< theirs, together; unsigned, so that no value in shared memory can overflow it
+  };
+  [[nodiscard]] Others look_at_others() const;
+
+  Counters& counters_;
+  bool share_;
+  Clock::time_point now_ = Clock::now();
+  bool is_out_ = false;
+  Clock::time_point latest_return_{};
+  std::int64_t allowed_lead_ = 1;  ///< over the others' mean
+};
+
+}  // namespace baton
