@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <boost/asio/ip/address.hpp>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,6 +30,8 @@ struct TcpAddress {
   /// Nothing: every address of the machine, IPv6 and IPv4.
   std::optional<boost::asio::ip::address> host;
   Ports ports;
+  /// How long a connection may wait for its first bytes before a worker hears of it; 0: it hears at once.
+  std::chrono::seconds defer_accept{0};
 };
 
 struct UnixAddress {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -50,11 +51,13 @@ void set_option(const Fd& socket, int level, int option, int value) {
 }
 
 /// The errno of the call that failed, or 0 and the bound socket in `socket`.
-int try_bind(Fd& socket, const tcp::endpoint& endpoint, bool shares_port) {
+int try_bind(Fd& socket, const tcp::endpoint& endpoint, std::chrono::seconds defer_accept, bool shares_port) {
   socket = Fd{::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!socket.is_open()) return errno;
   set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
   if (shares_port) set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (defer_accept.count() > 0)
+    set_option(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(defer_accept.count()));
   // Said, because the default is the sysctl net.ipv6.bindv6only.
   if (endpoint.protocol() == tcp::v6())
     set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, endpoint.address().is_unspecified() ? 0 : 1);
@@ -66,15 +69,18 @@ TcpAddress bound_address(const Fd& socket) {
   auto size = static_cast<socklen_t>(endpoint.capacity());
   check(::getsockname(socket.get(), endpoint.data(), &size), "getsockname");
   endpoint.resize(size);
-  return TcpAddress{endpoint.address(), endpoint.port()};
+  return TcpAddress{endpoint.address(), endpoint.port(), {}};
 }
 
 int try_bind(Fd& socket, const TcpAddress& address, bool shares_port) {
   const std::uint16_t port = address.ports.first;
-  if (address.host) return try_bind(socket, tcp::endpoint{*address.host, port}, shares_port);
-  const int error = try_bind(socket, tcp::endpoint{tcp::v6(), port}, shares_port);
+  const auto bind_at = [&](const tcp::endpoint& endpoint) {
+    return try_bind(socket, endpoint, address.defer_accept, shares_port);
+  };
+  if (address.host) return bind_at({*address.host, port});
+  const int error = bind_at({tcp::v6(), port});
   const bool has_no_ipv6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
-  return has_no_ipv6 ? try_bind(socket, tcp::endpoint{tcp::v4(), port}, shares_port) : error;
+  return has_no_ipv6 ? bind_at({tcp::v4(), port}) : error;
 }
 
 Listener bind_tcp(const TcpAddress& address, Sharing sharing) {
@@ -86,7 +92,8 @@ Listener bind_tcp(const TcpAddress& address, Sharing sharing) {
   // stranger's that does, too: the one that does not is refused then.
   if (address.ports.first == 0 || sharing == Sharing::first) {
     Fd second;
-    const TcpAddress same{address.host, bound.ports};
+    TcpAddress same = address;
+    same.ports = bound.ports;
     if (const int error = try_bind(second, same, sharing != Sharing::none)) fail(bound, error);
     socket = std::move(second);
   }

@@ -34,6 +34,7 @@ constexpr std::string_view footer =
 struct Given {
   std::vector<std::string> listen;
   Ports ports = default_port;
+  std::chrono::seconds defer_accept{0};
   std::optional<Readiness> ready;
   std::optional<std::chrono::milliseconds> hang_timeout;
 };
@@ -72,6 +73,14 @@ unsigned parse_workers(const std::string& text) {
   }
 }
 
+std::chrono::seconds parse_defer_accept(const std::string& text) {
+  using namespace std::chrono_literals;
+  const auto time = parse_duration(text);
+  if (time % 1s != 0ms || time > 1h)
+    throw UsageError(fmt::format("\"{}\": whole seconds are wanted, up to 1h (the kernel counts no finer)", text));
+  return std::chrono::duration_cast<std::chrono::seconds>(time);
+}
+
 void add_master_settings(Settings& settings, Options& options, Given& given) {
   settings.add("-w,--workers", "N|auto", "Number of workers; auto is one per CPU that baton may use [auto]",
                [&](const std::string& text) { options.workers = parse_workers(text); });
@@ -92,6 +101,10 @@ void add_master_settings(Settings& settings, Options& options, Given& given) {
                [&](const std::string& text) {
                  options.backlog = static_cast<int>(parse_count(text, 1, std::numeric_limits<int>::max(), "a backlog"));
                });
+  settings.add("--defer-accept", "TIME",
+               "How long the kernel keeps a TCP connection to itself until the client's first bytes are here, in whole "
+               "seconds; 0 is not at all [0]",
+               [&](const std::string& text) { given.defer_accept = parse_defer_accept(text); });
   settings.add("--pid-file", "PATH", "File for the master's pid while it runs",
                [&](const std::string& text) { options.pid_file = text; });
   settings.add("--name", "NAME", "What this baton is called by its clients (baton status --name) [its first address]",
@@ -134,7 +147,7 @@ void add_lifecycle_settings(Settings& settings, Options& options, Given& given) 
 }
 
 std::vector<NamedAddress> addresses(const Given& given) {
-  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, given.ports}}};
+  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, given.ports, {}}}};
   std::vector<NamedAddress> parsed;
   std::vector<std::string> seen;
   std::vector<std::string> names;
@@ -151,6 +164,17 @@ std::vector<NamedAddress> addresses(const Given& given) {
     parsed.push_back(std::move(named));
   }
   return parsed;
+}
+
+void apply_defer_accept(Options& options, const Given& given) {
+  if (given.defer_accept.count() == 0) return;
+  bool has_tcp = false;
+  for (NamedAddress& each : options.listen)
+    if (auto* network = std::get_if<TcpAddress>(&each.address)) {
+      network->defer_accept = given.defer_accept;
+      has_tcp = true;
+    }
+  if (!has_tcp) throw UsageError("--defer-accept: only TCP listeners can, and there are none (leave it out)");
 }
 
 /// Only a worker that keeps our channel's time can be told apart from one that hangs, unless the user says otherwise.
@@ -192,6 +216,7 @@ Options parse_options(std::vector<std::string> arguments) {
   settings.parse(arguments);
 
   options.listen = addresses(given);
+  apply_defer_accept(options, given);
   apply_kind(options, given);
   for (const std::string& name : settings.unknown_variables())
     options.warnings.push_back(

@@ -37,7 +37,9 @@ struct Parcel {
 /// Where the kernel chose the port, the same one is asked for again.
 ListenAddress as_bound(const NamedAddress& wanted, const std::string& address) {
   if (std::holds_alternative<UnixAddress>(wanted.address)) return wanted.address;
-  return parse_address(address, 0);
+  TcpAddress bound = std::get<TcpAddress>(parse_address(address, 0));
+  bound.defer_accept = std::get<TcpAddress>(wanted.address).defer_accept;
+  return bound;
 }
 
 }  // namespace

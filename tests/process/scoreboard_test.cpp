@@ -56,6 +56,20 @@ TEST_CASE("status tells what each worker has done, and all together") {
   CHECK(becomes_true([&] { return total(baton, "open") == 0; }));
 }
 
+TEST_CASE("with --defer-accept a worker hears of a connection when it has something to say") {
+  const std::string request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+  Baton baton({"-w", "1", "--defer-accept", "30s"});
+  baton.workers();
+  Connection silent(baton.address());
+  Connection talks(baton.address());
+  talks.send(request);
+  CHECK(talks.read_response().status == 200);
+  CHECK(total(baton, "accepted") == 1);
+  silent.send(request);
+  CHECK(silent.read_response().status == 200);
+  CHECK(total(baton, "accepted") == 2);
+}
+
 TEST_CASE("totals never fall, whatever becomes of the workers") {
   Baton baton({"-w", "2"});
   baton.workers();

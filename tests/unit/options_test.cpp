@@ -132,4 +132,14 @@ TEST_CASE("a slip of the pen in the environment is a warning that names it") {
   CHECK(contains(options.warnings[0], "BATON_WROKERS"));
 }
 
+TEST_CASE("deferring the accept is for TCP, in whole seconds") {
+  const Options options = parse_options({"--defer-accept", "5s", "-l", "127.0.0.1:80", "-l", "unix:/x"});
+  CHECK(std::get<TcpAddress>(options.listen.front().address).defer_accept == std::chrono::seconds(5));
+  CHECK(std::get<TcpAddress>(parse_options({}).listen.front().address).defer_accept == std::chrono::seconds(0));
+  for (const char* wrong : {"1500ms", "2h", "-1s", "x"})
+    CHECK(refused({"--defer-accept", wrong}).starts_with("--defer-accept: "));
+  CHECK(refused({"--defer-accept", "1s", "-l", "unix:/x"}) ==
+        "--defer-accept: only TCP listeners can, and there are none (leave it out)");
+}
+
 }  // namespace baton::test

@@ -2,6 +2,8 @@
 #include "master/vault.hpp"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -103,6 +105,24 @@ TEST_CASE("whether a socket listens is asked of the kernel: another holder can h
   ::listen(vault.copy().get(), 3);
   CHECK(vault.listens());
   CHECK_FALSE(vault.is_listening());
+}
+
+TEST_CASE("the time to wait for a first byte is the socket's, and that of the one that takes its place") {
+  const auto deferral = [](const Vault& vault) {
+    int seconds = 0;
+    socklen_t size = sizeof seconds;
+    check(::getsockopt(vault.copy().get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &size), "getsockopt");
+    return seconds;
+  };
+  NamedAddress wanted = address("127.0.0.1:0");
+  ListenerAlarm alarm;
+  CHECK(deferral(Vault(wanted, 16, alarm)) == 0);
+  std::get<TcpAddress>(wanted.address).defer_accept = std::chrono::seconds(5);
+  Vault vault(wanted, 16, alarm);
+  CHECK(deferral(vault) >= 5);
+  vault.empty();
+  vault.reserve();
+  CHECK(deferral(vault) >= 5);
 }
 
 TEST_CASE("a port that was taken meanwhile can't be reserved, and that is said") {
