@@ -1,6 +1,8 @@
 // Any process. The messages' wire form and the table of who may send what.
 #include "common/protocol.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <boost/json/serialize.hpp>
 #include <utility>
@@ -28,6 +30,11 @@ constexpr std::array rules{
     Rule{Kind::ready, "ready", never, always},
     Rule{Kind::alive, "alive", never, always},
     Rule{Kind::retire, "retire", never, always},
+    Rule{Kind::connections, "connections", always, never},
+    Rule{Kind::taken, "taken", never, always},
+    Rule{Kind::closed, "closed", never, always},
+    Rule{Kind::ask_open, "ask_open", always, never},
+    Rule{Kind::open, "open", never, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -50,21 +57,47 @@ std::string_view command(const boost::json::value& value) {
 constexpr std::string_view handle_command = "NODE_HANDLE";
 constexpr std::string_view alive_command = "NODE_BATON_ALIVE";
 constexpr std::string_view retire_command = "NODE_BATON_RETIRE";
+constexpr std::string_view connections_command = "NODE_BATON_CONNECTIONS";
+constexpr std::string_view taken_command = "NODE_BATON_TAKEN";
+constexpr std::string_view closed_command = "NODE_BATON_CLOSED";
+constexpr std::string_view ask_open_command = "NODE_SOCKET_GET_COUNT";
+constexpr std::string_view open_command = "NODE_SOCKET_COUNT";
 constexpr std::string_view retransmission_type = "net.Native";
+/// Under which Node's workers count the connections that came from us.
+constexpr std::string_view key = "baton";
+
+std::optional<std::size_t> count_in(const boost::json::object& object) {
+  const boost::json::value* value = object.if_contains("count");
+  if (value == nullptr || !value->is_int64() || value->get_int64() < 0) return std::nullopt;
+  return static_cast<std::size_t>(value->get_int64());
+}
+
+Message counted(Kind kind, const boost::json::object& object) {
+  return {.kind = kind, .detail = {}, .value = nullptr, .count = count_in(object)};
+}
+
+Message decode_connections(const boost::json::object& object) {
+  Message message = counted(Kind::connections, object);
+  const boost::json::value* closes = object.if_contains("closes");
+  message.wants_closes = closes != nullptr && *closes == true;
+  return message;
+}
 
 Message decode_handle(boost::json::object& object) {
   const std::string_view type = text_at(object, "type");
   if (type == retransmission_type) {
     boost::json::value* inner = object.if_contains("msg");
-    if (inner != nullptr && carries_handle(*inner)) return decode_handle(inner->get_object());
+    if (inner != nullptr && command(*inner) == handle_command) return decode_handle(inner->get_object());
   }
   return {Kind::handle, std::string(type), nullptr};
 }
 
 }  // namespace
 
-bool carries_handle(const boost::json::value& value) {
-  return command(value) == handle_command;
+Cargo cargo(const boost::json::value& value) {
+  const std::string_view cmd = command(value);
+  if (cmd == handle_command) return Cargo::handle;
+  return cmd == connections_command ? Cargo::connections : Cargo::none;
 }
 
 Message decode(boost::json::value value) {
@@ -75,6 +108,12 @@ Message decode(boost::json::value value) {
   if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
   if (cmd == alive_command) return {Kind::alive, {}, nullptr};
   if (cmd == retire_command) return {Kind::retire, std::string(text_at(value.get_object(), "why")), nullptr};
+  if (cmd == connections_command) return decode_connections(value.get_object());
+  if (cmd == taken_command) return counted(Kind::taken, value.get_object());
+  if (cmd == closed_command) return counted(Kind::closed, value.get_object());
+  const bool is_about_ours = cmd.starts_with("NODE_SOCKET_") && text_at(value.get_object(), "key") == key;
+  if (is_about_ours && cmd == ask_open_command) return {.kind = Kind::ask_open, .detail = {}, .value = nullptr};
+  if (is_about_ours && cmd == open_command) return counted(Kind::open, value.get_object());
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
   return {Kind::plain, {}, std::move(value)};
 }
@@ -106,6 +145,33 @@ std::string_view alive_line() {
 }
 std::string retire_line(std::string_view why) {
   return boost::json::serialize(boost::json::object{{"cmd", retire_command}, {"why", why}});
+}
+
+std::string greeting_line(bool wants_closes) {
+  return fmt::format(R"({{"cmd":"{}","count":0,"closes":{}}})", connections_command, wants_closes);
+}
+std::string connections_line(std::size_t count, std::string_view quoted_name) {
+  return fmt::format(R"({{"cmd":"{}","count":{},"msg":{}}})", connections_command, count, quoted_name);
+}
+std::string taken_line(std::size_t count) {
+  return fmt::format(R"({{"cmd":"{}","count":{}}})", taken_command, count);
+}
+std::string closed_line(std::size_t count) {
+  return fmt::format(R"({{"cmd":"{}","count":{}}})", closed_command, count);
+}
+std::string quoted(std::string_view text) {
+  return boost::json::serialize(boost::json::value(text));
+}
+std::string connection_line(std::string_view name, bool is_counted) {
+  boost::json::object message{{"cmd", handle_command}, {"type", connection_type}, {"msg", name}};
+  if (is_counted) message["key"] = key;
+  return boost::json::serialize(message);
+}
+std::string_view ask_open_line() {
+  return R"({"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"})";
+}
+std::string_view probe_line() {
+  return R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready?"})";
 }
 
 }  // namespace baton::protocol

@@ -1,6 +1,6 @@
 // Any process. Every message that crosses a channel, with who may send it and when. Nothing else in baton writes or
 // takes apart a message. The wire and its names are Node's (lib/internal/child_process.js), but for `ready`, which is
-// the word PM2 made customary, and `alive` and `retire`, which are ours. Theirs begin with NODE_ so that a Node master
+// the word PM2 made customary, and those whose "cmd" begins with NODE_BATON_, which are ours: by NODE_ a Node master
 // keeps them from its program.
 //
 // | kind       | on the wire                                              | sender | while the worker is           |
@@ -11,6 +11,13 @@
 // | ready      | "ready": I answer from now on                            | worker | starting, serving, draining   |
 // | alive      | {"cmd":"NODE_BATON_ALIVE"}: my loop turns                | worker | always                        |
 // | retire     | {"cmd":"NODE_BATON_RETIRE","why":W}: please replace me   | worker | starting, serving, draining   |
+// | connections| {"cmd":"NODE_BATON_CONNECTIONS","count":N,"msg":M} and   | master | starting, serving, draining   |
+// |            | N descriptors, or none of them: a greeting               |        |                               |
+// | taken      | {"cmd":"NODE_BATON_TAKEN","count":N}: the first N of the | worker | starting, serving, draining   |
+// |            | oldest connections message not answered yet              |        |                               |
+// | closed     | {"cmd":"NODE_BATON_CLOSED","count":N}, if asked to tell  | worker | starting, serving, draining   |
+// | ask_open   | {"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"}            | master | starting, serving, draining   |
+// | open       | {"cmd":"NODE_SOCKET_COUNT","key":"baton","count":N}      | worker | starting, serving, draining   |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //
@@ -18,13 +25,29 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace baton::protocol {
 
-enum class Kind : std::uint8_t { handle, handle_ack, handle_nack, ready, alive, retire, plain, internal };
+enum class Kind : std::uint8_t {
+  handle,
+  handle_ack,
+  handle_nack,
+  ready,
+  alive,
+  retire,
+  connections,
+  taken,
+  closed,
+  ask_open,
+  open,
+  plain,
+  internal,
+};
 enum class Sender : std::uint8_t { master, worker };
 /// The worker's phase, as both sides of its channel know it.
 enum class Phase : std::uint8_t { starting, serving, draining };
@@ -35,10 +58,18 @@ struct Message {
   /// which goes on from "worker 2 pid 77 ": "has answered 50 requests".
   std::string detail;
   boost::json::value value;  ///< of a plain or internal message: itself
+  /// Of connections, taken, closed and open: their number. Nothing where it says none.
+  std::optional<std::size_t> count = std::nullopt;
+  bool wants_closes = false;  ///< of connections: closes are to be told of
 };
 
-/// Whether `value` is a message that brings a descriptor.
-bool carries_handle(const boost::json::value& value);
+/// What a message brings by SCM_RIGHTS.
+enum class Cargo : std::uint8_t {
+  none,
+  handle,       ///< one descriptor
+  connections,  ///< any number of them
+};
+Cargo cargo(const boost::json::value& value);
 
 /// Never fails: what is no message of ours or Node's is a plain one. Node's retransmission (the handle's message
 /// inside another, of type net.Native) is unwrapped.
@@ -56,6 +87,20 @@ std::string_view handle_nack_line();
 std::string_view ready_line();
 std::string_view alive_line();
 std::string retire_line(std::string_view why);
+
+/// The first connections message, which brings none: from now on connections come this way. Whoever knows it answers
+/// that it took none.
+std::string greeting_line(bool wants_closes);
+/// `quoted_name` is the listener's name as JSON: quoted().
+std::string connections_line(std::size_t count, std::string_view quoted_name);
+std::string taken_line(std::size_t count);
+std::string closed_line(std::size_t count);
+std::string quoted(std::string_view text);
+/// Node's `child.send('server', socket)`. `is_counted`: the worker keeps count of them, for ask_open_line().
+std::string connection_line(std::string_view name, bool is_counted);
+std::string_view ask_open_line();
+/// A handle message without its descriptor: whoever reads its channel refuses it, and nothing else comes of it.
+std::string_view probe_line();
 
 constexpr std::string_view listener_type = "net.Server";
 constexpr std::string_view connection_type = "net.Socket";

@@ -15,7 +15,7 @@ Message decoded(std::string_view line) {
 }
 
 bool is_for_handle(std::string_view line) {
-  return carries_handle(boost::json::parse(boost::json::string_view(line.data(), line.size())));
+  return cargo(boost::json::parse(boost::json::string_view(line.data(), line.size()))) == Cargo::handle;
 }
 
 }  // namespace
@@ -111,6 +111,11 @@ TEST_CASE("who may send what, and when") {
       Row{Kind::handle_ack, never, always},
       Row{Kind::handle_nack, never, always},
       Row{Kind::ready, never, {true, true, true}},
+      Row{Kind::connections, always, never},
+      Row{Kind::taken, never, always},
+      Row{Kind::closed, never, always},
+      Row{Kind::ask_open, always, never},
+      Row{Kind::open, never, always},
       Row{Kind::plain, always, always},
       Row{Kind::internal, always, always},
   };
@@ -124,7 +129,53 @@ TEST_CASE("who may send what, and when") {
   }
 }
 
+TEST_CASE("the lines of connections, byte for byte") {
+  CHECK(greeting_line(false) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":0,"closes":false})");
+  CHECK(greeting_line(true) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":0,"closes":true})");
+  CHECK(connections_line(3, quoted("api")) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":3,"msg":"api"})");
+  CHECK(connections_line(1, quoted("\"\n")) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":1,"msg":"\"\n"})");
+  CHECK(taken_line(253) == R"({"cmd":"NODE_BATON_TAKEN","count":253})");
+  CHECK(closed_line(7) == R"({"cmd":"NODE_BATON_CLOSED","count":7})");
+  CHECK(connection_line("server", false) == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"server"})");
+  CHECK(connection_line("server", true) == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"server","key":"baton"})");
+  CHECK(ask_open_line() == R"({"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"})");
+  CHECK(probe_line() == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready?"})");
+}
+
+TEST_CASE("the lines of connections decode to what they are") {
+  CHECK(decoded(greeting_line(false)).kind == Kind::connections);
+  CHECK_FALSE(decoded(greeting_line(false)).wants_closes);
+  CHECK(decoded(greeting_line(true)).wants_closes);
+  CHECK(decoded(connections_line(3, quoted("api"))).count == 3U);
+  CHECK(decoded(taken_line(5)).kind == Kind::taken);
+  CHECK(decoded(taken_line(5)).count == 5U);
+  CHECK(decoded(closed_line(6)).kind == Kind::closed);
+  CHECK(decoded(closed_line(6)).count == 6U);
+  CHECK(decoded(connection_line("server", true)).detail == connection_type);
+  CHECK(decoded(ask_open_line()).kind == Kind::ask_open);
+  const Message open = decoded(R"({"cmd":"NODE_SOCKET_COUNT","key":"baton","count":4})");
+  CHECK(open.kind == Kind::open);
+  CHECK(open.count == 4U);
+  CHECK(decoded(R"({"cmd":"NODE_SOCKET_COUNT","key":"another","count":4})").kind == Kind::internal);
+}
+
+TEST_CASE("a count that is none is nothing") {
+  for (const char* line :
+       {R"({"cmd":"NODE_BATON_TAKEN"})", R"({"cmd":"NODE_BATON_TAKEN","count":-1})",
+        R"({"cmd":"NODE_BATON_TAKEN","count":"1"})", R"({"cmd":"NODE_BATON_TAKEN","count":1.5})",
+        R"({"cmd":"NODE_BATON_TAKEN","count":99999999999999999999})", R"({"cmd":"NODE_BATON_TAKEN","count":[1]})"}) {
+    CAPTURE(line);
+    CHECK(decoded(line).kind == Kind::taken);
+    CHECK_FALSE(decoded(line).count);
+  }
+}
+
 TEST_CASE("every kind has its name") {
+  CHECK(name(Kind::connections) == "connections");
+  CHECK(name(Kind::taken) == "taken");
+  CHECK(name(Kind::closed) == "closed");
+  CHECK(name(Kind::ask_open) == "ask_open");
+  CHECK(name(Kind::open) == "open");
   CHECK(name(Kind::handle) == "handle");
   CHECK(name(Kind::handle_ack) == "handle_ack");
   CHECK(name(Kind::handle_nack) == "handle_nack");
