@@ -154,6 +154,15 @@ std::vector<NamedAddress> addresses(const Given& given) {
   return parsed;
 }
 
+void check_policy(const Options& options) {
+  for (const NamedAddress& each : options.listen)
+    if (options.policy == Policy::source && std::holds_alternative<UnixAddress>(each.address))
+      throw UsageError(
+          fmt::format("--policy source: the clients of {} have no address to choose by (roundrobin and leastconn suit "
+                      "Unix sockets)",
+                      to_string(each.address)));
+}
+
 /// Only a worker that keeps our channel's time can be told apart from one that hangs, unless the user says otherwise.
 void apply_kind(Options& options, const Given& given) {
   const bool is_embedded = options.command.empty();
@@ -192,6 +201,7 @@ Options parse_options(std::vector<std::string> arguments) {
   settings.parse(arguments);
 
   options.listen = addresses(given);
+  check_policy(options);
   apply_kind(options, given);
   for (const std::string& name : settings.unknown_variables())
     options.warnings.push_back(

@@ -44,6 +44,7 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
 
 void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
+  prepare_dispatch(options.policy);
   generation_ = make_generation(1, std::move(options), nullptr, alarm_);
   const Options& taken = generation_->options;
   name_ = taken.name.empty() ? generation_->listeners.front()->address() : taken.name;
@@ -70,6 +71,7 @@ void Supervisor::advance() {
   while (take_steps()) {
   }
   if (!stopping_) settle();
+  open_gates();
   if (stopping_ && crew_.members().empty()) {
     timer_.cancel();
     housekeeping_.cancel();
@@ -124,7 +126,7 @@ bool Supervisor::start_member(unsigned post) {
 void Supervisor::retire(int id) {
   const Action action = crew_.apply(id, Event::retire, now());
   const WorkerHandle& worker = staff_.at(id);
-  staff_.carry_out(id, action);
+  end_dispatch(id, action);
   log::debug("{} is to finish", worker.name());
   tell("worker_draining", worker, worker.name() + " finishes what it is answering");
 }
@@ -140,6 +142,7 @@ void Supervisor::on_ready(WorkerHandle& worker) {
     worker.retires_at = now() + std::chrono::duration_cast<Milliseconds>(options.max_lifetime * part);
   }
   log::info("{} ready", worker.name());
+  begin_dispatch(worker);
   tell("worker_ready", worker, worker.name() + " ready");
   if (breaker_was_open) close_breaker();
   tell_progress();
@@ -150,6 +153,7 @@ void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
   const State state = crew_.members().at(worker.id).life.state();
   const bool from_outside = ending.by_signal && ending.number == SIGKILL;
   const Loss loss = crew_.ended(worker.id, now(), from_outside);
+  end_dispatch(worker);
   const bool was_asked = ending.is_clean() || (ending.by_signal && ending.number == SIGTERM);
   const std::string what = fmt::format("{} {}", worker.name(), baton::describe(ending));
   if (loss.member.was_retired && was_asked) {

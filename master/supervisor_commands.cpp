@@ -254,13 +254,15 @@ boost::json::object Supervisor::status() const {
 
 boost::json::object Supervisor::describe(int id, const Member& member) const {
   const WorkerHandle& worker = staff_.at(id);
-  return {{"worker", member.post},
-          {"pid", worker.child.pid()},
-          {"state", std::string(baton::name(member.life.state()))},
-          {"generation", member.generation},
-          {"age_ms", milliseconds(std::chrono::steady_clock::now() - worker.started)},
-          {"rss", worker.child.resident_memory()},
-          {"note", worker.status}};
+  boost::json::object described{{"worker", member.post},
+                                {"pid", worker.child.pid()},
+                                {"state", std::string(baton::name(member.life.state()))},
+                                {"generation", member.generation},
+                                {"age_ms", milliseconds(std::chrono::steady_clock::now() - worker.started)},
+                                {"rss", worker.child.resident_memory()},
+                                {"note", worker.status}};
+  describe_load(worker, described);
+  return described;
 }
 
 }  // namespace baton

@@ -3,8 +3,10 @@
 // Owns the parked socket, and a Unix listener's file.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/fd.hpp"
 #include "master/address.hpp"
@@ -25,6 +27,7 @@ class Vault {
   /// As asked for.
   [[nodiscard]] const NamedAddress& wanted() const { return wanted_; }
   [[nodiscard]] bool is_empty() const { return !parked_.is_open(); }
+  [[nodiscard]] bool is_listening() const { return is_listening_; }
 
   /// A descriptor for the parked socket, the caller's, CLOEXEC. Throws std::system_error: EMFILE, or EBADF where the
   /// vault is empty.
@@ -32,6 +35,8 @@ class Vault {
 
   /// Gives the socket up. Once no worker holds it either, clients are refused.
   void empty();
+  /// What empty() does first, the next time: whoever keeps a copy in this process lets go of it.
+  void on_empty(std::function<void()> run) { on_empty_ = std::move(run); }
   /// Binds the same address again, without listening: clients are still refused, but a worker can be handed the socket.
   /// Throws StartError.
   void reserve();
@@ -56,6 +61,7 @@ class Vault {
   ListenerAlarm& alarm_;
   std::string address_;
   std::optional<SocketFile> file_;
+  std::function<void()> on_empty_;
   Fd parked_;                   ///< the Unix socket in whose queue the listener waits
   bool is_listening_ = false;   ///< false between reserve() and listen()
   std::optional<int> backlog_;  ///< as the kernel took it

@@ -55,6 +55,10 @@ struct WorkerHandle {
   std::unique_ptr<ChannelEnd> channel_end;  ///< empty once the channel has ended or was given up
   std::unique_ptr<NoticeEnd> notice_end;    ///< of a command; empty otherwise, and after its end
   std::deque<std::size_t> unacknowledged;   ///< listeners sent that it has not confirmed, by index in its generation
+  bool is_greeted = false;                  ///< and has not answered that yet
+  bool takes_many = false;                  ///< it has, and is handed many connections at once
+  bool is_probed = false;                   ///< and has not answered that yet
+  bool wants_room = false;                  ///< there was none in its channel for connections
   unsigned refusals = 0;                    ///< listeners that it could not receive
   bool said_ready = false;
   bool notified_ready = false;

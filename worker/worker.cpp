@@ -108,10 +108,13 @@ class Worker {
   void on_signal();
   void on_message(Frame frame);
   void take_handle(const protocol::Message& message, std::optional<Fd> handle);
+  void take_connections(const protocol::Message& message, std::vector<Fd> connections);
   void serve(Fd listener);
+  void begin_serving();
   void reply(std::string_view line);
 
   void give_signs();
+  void tell_closes();
   void on_connection(Fd connection);
   void on_exhausted(int error);
   void resume_accepting();
@@ -131,6 +134,8 @@ class Worker {
   bool channel_open_ = true;
   bool out_of_descriptors_ = false;
   bool asked_to_retire_ = false;
+  bool tells_closes_ = false;    ///< the master wants to know
+  std::size_t handed_ = 0;       ///< connections that came in connections messages and that it believes open
   std::uint64_t most_requests_;  ///< answered before it asks to be replaced; 0: no limit
   std::chrono::milliseconds heartbeat_;
   Sessions::Clock::time_point next_beat_ = Sessions::Clock::now();
@@ -163,6 +168,7 @@ int Worker::run() {
     poller_.wait(timeout_ms(), [this] { sessions_.set_time(Sessions::Clock::now(), std::time(nullptr)); });
     sessions_.expire();
     give_signs();
+    if (tells_closes_) tell_closes();
     if (retry_accept_ && *retry_accept_ <= Sessions::Clock::now()) resume_accepting();
     if (stop_asked_ && phase_ != Phase::draining) begin_drain();
   }
@@ -178,6 +184,13 @@ void Worker::give_signs() {
   next_beat_ = Sessions::Clock::now() + heartbeat_;
   if (!channel_.has_unsent()) reply(protocol::alive_line());
   for (const auto& acceptor : acceptors_) acceptor->glance();
+}
+
+/// Once a turn for all of them. Where the master counts, every session has come from it.
+void Worker::tell_closes() {
+  if (handed_ <= sessions_.size()) return;
+  reply(protocol::closed_line(handed_ - sessions_.size()));
+  handed_ = sessions_.size();
 }
 
 int Worker::timeout_ms() const {
@@ -219,6 +232,7 @@ void Worker::on_message(Frame frame) {
     return;
   }
   if (message.kind == Kind::handle) return take_handle(message, std::move(frame.handle));
+  if (message.kind == Kind::connections) return take_connections(message, std::move(frame.handles));
   log::debug("from the master: {}", boost::json::serialize(message.value));
 }
 
@@ -240,11 +254,29 @@ void Worker::take_handle(const protocol::Message& message, std::optional<Fd> han
       message.detail);
 }
 
+/// Those that there is room for; the others close here, and the master gives them to somebody else. Nothing is read
+/// from any before the answer is on its way: what a master is not told of, it may give to another.
+void Worker::take_connections(const protocol::Message& message, std::vector<Fd> connections) {
+  std::size_t taken = 0;
+  for (; taken < connections.size() && !sessions_.is_full(); ++taken) {
+    set_nonblocking(connections[taken]);
+    sessions_.adopt(std::move(connections[taken]), Holders::shared);
+  }
+  tells_closes_ = tells_closes_ || message.wants_closes;
+  handed_ += taken;
+  reply(protocol::taken_line(taken));
+  begin_serving();
+}
+
 void Worker::serve(Fd listener) {
   acceptors_.push_back(std::make_unique<Acceptor>(
       poller_, std::move(listener), [this](Fd connection) { on_connection(std::move(connection)); },
       [this](int error) { on_exhausted(error); }));
   if (sessions_.is_full()) acceptors_.back()->pause();
+  begin_serving();
+}
+
+void Worker::begin_serving() {
   if (phase_ != Phase::starting) return;
   phase_ = Phase::serving;
   reply(protocol::ready_line());
