@@ -33,8 +33,8 @@ constexpr std::array rules{
     Rule{Kind::connections, "connections", always, never},
     Rule{Kind::taken, "taken", never, always},
     Rule{Kind::closed, "closed", never, always},
-    Rule{Kind::ask_open, "ask_open", always, never},
     Rule{Kind::open, "open", never, always},
+    Rule{Kind::all_closed, "all_closed", never, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -60,8 +60,8 @@ constexpr std::string_view retire_command = "NODE_BATON_RETIRE";
 constexpr std::string_view connections_command = "NODE_BATON_CONNECTIONS";
 constexpr std::string_view taken_command = "NODE_BATON_TAKEN";
 constexpr std::string_view closed_command = "NODE_BATON_CLOSED";
-constexpr std::string_view ask_open_command = "NODE_SOCKET_GET_COUNT";
 constexpr std::string_view open_command = "NODE_SOCKET_COUNT";
+constexpr std::string_view all_closed_command = "NODE_SOCKET_ALL_CLOSED";
 constexpr std::string_view retransmission_type = "net.Native";
 /// Under which Node's workers count the connections that came from us.
 constexpr std::string_view key = "baton";
@@ -112,8 +112,8 @@ Message decode(boost::json::value value) {
   if (cmd == taken_command) return counted(Kind::taken, value.get_object());
   if (cmd == closed_command) return counted(Kind::closed, value.get_object());
   const bool is_about_ours = cmd.starts_with("NODE_SOCKET_") && text_at(value.get_object(), "key") == key;
-  if (is_about_ours && cmd == ask_open_command) return {.kind = Kind::ask_open, .detail = {}, .value = nullptr};
   if (is_about_ours && cmd == open_command) return counted(Kind::open, value.get_object());
+  if (is_about_ours && cmd == all_closed_command) return {.kind = Kind::all_closed, .detail = {}, .value = nullptr};
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
   return {Kind::plain, {}, std::move(value)};
 }
@@ -169,6 +169,9 @@ std::string connection_line(std::string_view name, bool is_counted) {
 }
 std::string_view ask_open_line() {
   return R"({"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"})";
+}
+std::string_view ask_all_closed_line() {
+  return R"({"cmd":"NODE_SOCKET_NOTIFY_CLOSE","key":"baton"})";
 }
 std::string_view probe_line() {
   return R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready?"})";

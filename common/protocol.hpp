@@ -16,8 +16,10 @@
 // | taken      | {"cmd":"NODE_BATON_TAKEN","count":N}: the first N of the | worker | starting, serving, draining   |
 // |            | oldest connections message not answered yet              |        |                               |
 // | closed     | {"cmd":"NODE_BATON_CLOSED","count":N}, if asked to tell  | worker | starting, serving, draining   |
-// | ask_open   | {"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"}            | master | starting, serving, draining   |
-// | open       | {"cmd":"NODE_SOCKET_COUNT","key":"baton","count":N}      | worker | starting, serving, draining   |
+// | open       | {"cmd":"NODE_SOCKET_COUNT","key":"baton","count":N}: as  | worker | starting, serving, draining   |
+// |            | many connections of yours; asked by NODE_SOCKET_GET_COUNT|        |                               |
+// | all_closed | {"cmd":"NODE_SOCKET_ALL_CLOSED","key":"baton"}: none;    | worker | starting, serving, draining   |
+// |            | asked by NODE_SOCKET_NOTIFY_CLOSE, answered when it is so|        |                               |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //
@@ -43,8 +45,8 @@ enum class Kind : std::uint8_t {
   connections,
   taken,
   closed,
-  ask_open,
   open,
+  all_closed,
   plain,
   internal,
 };
@@ -96,9 +98,10 @@ std::string connections_line(std::size_t count, std::string_view quoted_name);
 std::string taken_line(std::size_t count);
 std::string closed_line(std::size_t count);
 std::string quoted(std::string_view text);
-/// Node's `child.send('server', socket)`. `is_counted`: the worker keeps count of them, for ask_open_line().
+/// Node's `child.send('server', socket)`. `is_counted`: the worker keeps count of them, for what follows.
 std::string connection_line(std::string_view name, bool is_counted);
 std::string_view ask_open_line();
+std::string_view ask_all_closed_line();
 /// A handle message without its descriptor: whoever reads its channel refuses it, and nothing else comes of it.
 std::string_view probe_line();
 

@@ -40,7 +40,7 @@ Phase phase(const WorkerHandle& worker) {
 
 bool is_answer(Kind kind) {
   return kind == Kind::handle_ack || kind == Kind::handle_nack || kind == Kind::taken || kind == Kind::closed ||
-         kind == Kind::open;
+         kind == Kind::open || kind == Kind::all_closed;
 }
 
 std::string first_line(const std::string& path) {

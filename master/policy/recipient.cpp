@@ -14,7 +14,7 @@ using protocol::Kind;
 
 // A worker at its limit of open files or connections has room again when one of its own closes, which nobody tells.
 constexpr Milliseconds rest = 100ms;
-// Between two questions to a Node worker that holds connections and gets no new ones: doubling.
+// Between two questions to a Node worker that holds connections; doubling while it gets no new ones.
 constexpr Milliseconds first_pause = 10ms;
 constexpr Milliseconds longest_pause = 1s;
 
@@ -81,6 +81,7 @@ Recipient::Verdict Recipient::hear(const protocol::Message& message, TimePoint n
   if (!is_of_its_kind || (is_answer && messages_.empty())) return {false, {}};
   if (message.kind == Kind::handle_ack) return on_taken(1, now);
   if (message.kind == Kind::handle_nack) return on_taken(0, now);
+  if (message.kind == Kind::all_closed) return {on_all_closed(), {}};
   if (!message.count) return {false, {}};
   if (message.kind == Kind::taken) return on_taken(*message.count, now);
   return {message.kind == Kind::closed ? on_closed(*message.count) : on_count(*message.count), {}};
@@ -104,9 +105,9 @@ Recipient::Verdict Recipient::on_taken(std::size_t count, TimePoint now) {
   if (!terms_.is_counted) return verdict;
   open_ += taken;
   if (terms_.takes_many) return verdict;
-  if (is_asked_) acknowledged_since_asked_ += taken;
+  if (!is_asked_to_tell_) is_asked_to_tell_ = say(protocol::ask_all_closed_line());
   ask_pause_ = first_pause;
-  ask_count(now);
+  ask_at_ = std::min(ask_at_, now + ask_pause_);
   return verdict;
 }
 
@@ -116,20 +117,26 @@ bool Recipient::on_closed(std::size_t count) {
   return true;
 }
 
-/// As of the question: what it was given since comes on top.
 bool Recipient::on_count(std::size_t count) {
   if (!std::exchange(is_asked_, false)) return false;
-  open_ = count + std::exchange(acknowledged_since_asked_, 0);
+  open_ = count;
   return true;
 }
 
-/// Only while nothing is on its way, so that it is plain what the answer counts.
-void Recipient::ask_count(TimePoint now) {
-  if (!is_asked_ && sent_ == 0) {
-    const Channel::Sent sent = send_(protocol::ask_open_line(), {});
-    is_asked_ = sent == Channel::Sent::whole || sent == Channel::Sent::queued;
-    acknowledged_since_asked_ = 0;
-  }
+bool Recipient::on_all_closed() {
+  if (!std::exchange(is_asked_to_tell_, false)) return false;
+  open_ = 0;
+  return true;
+}
+
+bool Recipient::say(std::string_view line) {
+  const Channel::Sent sent = send_(line, {});
+  return sent == Channel::Sent::whole || sent == Channel::Sent::queued;
+}
+
+/// A worker that does not answer is not asked again, and counts as if it held on to everything.
+void Recipient::ask(TimePoint now) {
+  if (!is_asked_) is_asked_ = say(protocol::ask_open_line());
   ask_at_ = now + ask_pause_;
   ask_pause_ = std::min(ask_pause_ * 2, longest_pause);
 }
@@ -149,7 +156,7 @@ void Recipient::on_time(TimePoint now) {
   if (rests_until_ && *rests_until_ <= now) rests_until_.reset();
   if (ask_at_ > now) return;
   ask_at_ = TimePoint::max();
-  if (open_ > 0) ask_count(now);
+  if (open_ > 0) ask(now);
 }
 
 TimePoint Recipient::next_wake() const {

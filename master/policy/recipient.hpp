@@ -80,7 +80,7 @@ class Recipient {
     bool is_expected = true;          ///< false: nobody asked for it, or it makes no sense
     std::vector<Connection> refused;  ///< that the worker could not take
   };
-  /// An answer: taken, closed, handle_ack, handle_nack, open. A worker that could not take what it was sent is given
+  /// An answer: taken, closed; of Node handle_ack, handle_nack, open, all_closed. A worker that could not take what it was sent is given
   /// nothing for a moment.
   [[nodiscard]] Verdict hear(const protocol::Message& message, TimePoint now);
 
@@ -102,7 +102,9 @@ class Recipient {
   Verdict on_taken(std::size_t count, TimePoint now);
   bool on_closed(std::size_t count);
   bool on_count(std::size_t count);
-  void ask_count(TimePoint now);
+  bool on_all_closed();
+  void ask(TimePoint now);
+  bool say(std::string_view line);
 
   std::vector<const Vault*> listeners_;
   Terms terms_;
@@ -117,8 +119,9 @@ class Recipient {
   TimePoint farewell_at_ = TimePoint::max();
 
   std::size_t open_ = 0;  ///< acknowledged, and not known to be closed
-  bool is_asked_ = false;
-  std::size_t acknowledged_since_asked_ = 0;
+  // Of Node's workers, which tell nothing unasked. Its answers are in order with its acknowledgements.
+  bool is_asked_ = false;        ///< how many it has
+  bool is_asked_to_tell_ = false;  ///< when it has none
   TimePoint ask_at_ = TimePoint::max();
   Milliseconds ask_pause_{0};
 };

@@ -114,8 +114,8 @@ TEST_CASE("who may send what, and when") {
       Row{Kind::connections, always, never},
       Row{Kind::taken, never, always},
       Row{Kind::closed, never, always},
-      Row{Kind::ask_open, always, never},
       Row{Kind::open, never, always},
+      Row{Kind::all_closed, never, always},
       Row{Kind::plain, always, always},
       Row{Kind::internal, always, always},
   };
@@ -139,6 +139,7 @@ TEST_CASE("the lines of connections, byte for byte") {
   CHECK(connection_line("server", false) == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"server"})");
   CHECK(connection_line("server", true) == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"server","key":"baton"})");
   CHECK(ask_open_line() == R"({"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"})");
+  CHECK(ask_all_closed_line() == R"({"cmd":"NODE_SOCKET_NOTIFY_CLOSE","key":"baton"})");
   CHECK(probe_line() == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready?"})");
 }
 
@@ -152,7 +153,9 @@ TEST_CASE("the lines of connections decode to what they are") {
   CHECK(decoded(closed_line(6)).kind == Kind::closed);
   CHECK(decoded(closed_line(6)).count == 6U);
   CHECK(decoded(connection_line("server", true)).detail == connection_type);
-  CHECK(decoded(ask_open_line()).kind == Kind::ask_open);
+  CHECK(decoded(ask_open_line()).kind == Kind::internal);  // Node's business, and of no use to our worker
+  CHECK(decoded(ask_all_closed_line()).kind == Kind::internal);
+  CHECK(decoded(R"({"cmd":"NODE_SOCKET_ALL_CLOSED","key":"baton"})").kind == Kind::all_closed);
   const Message open = decoded(R"({"cmd":"NODE_SOCKET_COUNT","key":"baton","count":4})");
   CHECK(open.kind == Kind::open);
   CHECK(open.count == 4U);
@@ -174,8 +177,8 @@ TEST_CASE("every kind has its name") {
   CHECK(name(Kind::connections) == "connections");
   CHECK(name(Kind::taken) == "taken");
   CHECK(name(Kind::closed) == "closed");
-  CHECK(name(Kind::ask_open) == "ask_open");
   CHECK(name(Kind::open) == "open");
+  CHECK(name(Kind::all_closed) == "all_closed");
   CHECK(name(Kind::handle) == "handle");
   CHECK(name(Kind::handle_ack) == "handle_ack");
   CHECK(name(Kind::handle_nack) == "handle_nack");
