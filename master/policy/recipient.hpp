@@ -80,8 +80,8 @@ class Recipient {
     bool is_expected = true;          ///< false: nobody asked for it, or it makes no sense
     std::vector<Connection> refused;  ///< that the worker could not take
   };
-  /// An answer: taken, closed; of Node handle_ack, handle_nack, open, all_closed. A worker that could not take what it was sent is given
-  /// nothing for a moment.
+  /// An answer: taken, closed; of Node handle_ack, handle_nack, open, all_closed. A worker that could not take what it
+  /// was sent is given nothing for a moment.
   [[nodiscard]] Verdict hear(const protocol::Message& message, TimePoint now);
 
   /// It gets nothing new from now on. `then` runs once it has acknowledged what it was given, or at `latest`.
@@ -120,7 +120,7 @@ class Recipient {
 
   std::size_t open_ = 0;  ///< acknowledged, and not known to be closed
   // Of Node's workers, which tell nothing unasked. Its answers are in order with its acknowledgements.
-  bool is_asked_ = false;        ///< how many it has
+  bool is_asked_ = false;          ///< how many it has
   bool is_asked_to_tell_ = false;  ///< when it has none
   TimePoint ask_at_ = TimePoint::max();
   Milliseconds ask_pause_{0};

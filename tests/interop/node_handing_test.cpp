@@ -1,4 +1,5 @@
-// Interop tests. Node's workers under the policies whose master accepts: each connection comes as Node's masters send it.
+// Interop tests. Node's workers under the policies whose master accepts: each connection comes as Node's masters send
+// it.
 #include <fmt/format.h>
 
 #include <csignal>
