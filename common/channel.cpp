@@ -13,9 +13,9 @@
 namespace baton {
 namespace {
 
-// The kernel puts at most this many descriptors into one message (SCM_MAX_FD). Room for all of them, so that a
-// truncated control message can only mean that this process is at its RLIMIT_NOFILE.
-constexpr std::size_t max_handles_per_message = 253;
+// Room for all descriptors that a message can have, so that a truncated control message can only mean that this process
+// is at its RLIMIT_NOFILE.
+using ControlBuffer = std::array<char, CMSG_SPACE(most_handles_per_message * sizeof(int))>;
 constexpr std::size_t read_size = std::size_t{64} * 1024;
 constexpr int reads_per_call = 16;
 
@@ -36,6 +36,30 @@ std::vector<Fd> own_received(const msghdr& message) {
     }
   }
   return handles;
+}
+
+/// The bytes sent, or -1 where there is no room now or the peer has gone. Throws std::system_error.
+ssize_t send_message(const Fd& socket, std::span<iovec> vectors, std::span<const int> handles) {
+  alignas(cmsghdr) ControlBuffer control;
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = vectors.size();
+  if (!handles.empty()) {
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(handles.size_bytes());
+    cmsghdr* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(handles.size_bytes());
+    std::memcpy(CMSG_DATA(part), handles.data(), handles.size_bytes());
+  }
+  ssize_t count = 0;
+  do count = ::sendmsg(socket.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (count == -1 && errno == EINTR);
+  if (count != -1 || is_peer_gone(errno)) return count;
+  // Of the last three the kernel has too little at the moment: of memory, or of room for descriptors in flight.
+  const bool is_passing = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS;
+  return is_passing ? count : check(count, "sendmsg");
 }
 
 std::string excerpt(std::string_view line) {
@@ -62,14 +86,18 @@ Channel::Channel(Fd socket, Limits limits) : socket_(std::move(socket)), limits_
 
 Channel::Batch Channel::receive() {
   Batch batch;
-  for (int i = 0; i < reads_per_call && !batch.closed && read_once(batch); ++i) take_lines(batch);
+  bool may_be_more = true;
+  for (int i = 0; i < reads_per_call && may_be_more && !batch.closed; ++i) {
+    may_be_more = read_once(batch);
+    take_lines(batch);
+  }
   return batch;
 }
 
-/// One recvmsg. Returns whether it brought bytes; would-block and the end return false.
+/// One recvmsg. Returns whether another may bring more.
 bool Channel::read_once(Batch& batch) {
   std::array<char, read_size> bytes;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(max_handles_per_message * sizeof(int))> control;
+  alignas(cmsghdr) ControlBuffer control;
   iovec vector{bytes.data(), bytes.size()};
   msghdr message{};
   message.msg_iov = &vector;
@@ -91,14 +119,14 @@ bool Channel::read_once(Batch& batch) {
 
   std::vector<Fd> handles = own_received(message);
   incoming_.append(bytes.data(), static_cast<std::size_t>(count));
-  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+  const bool is_truncated = (message.msg_flags & MSG_CTRUNC) != 0;
+  if (is_truncated)
     add_fault(batch,
               "a descriptor was lost on receipt: this process is at its limit of open files (raise RLIMIT_NOFILE)");
-    handles.clear();
-  }
   // The kernel ends a read behind the bytes that carried descriptors, so they belong to a line begun by now.
-  if (!handles.empty()) arrived_.push_back({std::move(handles), line_start_ + incoming_.size()});
-  return true;
+  const bool ends_early = !handles.empty() || is_truncated;
+  if (!handles.empty()) arrived_.push_back({std::move(handles), line_start_ + incoming_.size(), is_truncated});
+  return ends_early || static_cast<std::size_t>(count) == bytes.size();
 }
 
 void Channel::take_lines(Batch& batch) {
@@ -131,17 +159,35 @@ void Channel::take_line(std::string_view line, Batch& batch) {
     return;
   }
   std::optional<Fd> handle;
-  if (protocol::carries_handle(value)) handle = claim_handle(batch);
-  batch.frames.push_back({std::move(value), std::move(handle)});
+  std::vector<Fd> handles;
+  switch (protocol::cargo(value)) {
+    case protocol::Cargo::none:
+      break;
+    case protocol::Cargo::handle:
+      handle = claim_handle(batch);
+      break;
+    case protocol::Cargo::connections:
+      handles = claim_handles();
+      break;
+  }
+  batch.frames.push_back({std::move(value), std::move(handle), std::move(handles)});
 }
 
 std::optional<Fd> Channel::claim_handle(Batch& batch) {
   if (arrived_.empty()) return std::nullopt;
-  std::vector<Fd> handles = std::move(arrived_.front().handles);
-  arrived_.pop_front();
+  const bool is_truncated = arrived_.front().is_truncated;
+  std::vector<Fd> handles = claim_handles();
+  if (is_truncated) return std::nullopt;  // which of them is missing?
   if (handles.size() > 1)
     add_fault(batch, fmt::format("a message for one descriptor brought {}: the others are closed", handles.size()));
   return std::move(handles.front());
+}
+
+std::vector<Fd> Channel::claim_handles() {
+  if (arrived_.empty()) return {};
+  std::vector<Fd> handles = std::move(arrived_.front().handles);
+  arrived_.pop_front();
+  return handles;
 }
 
 /// Closes descriptors whose line turned out not to be one that carries a descriptor.
@@ -161,31 +207,27 @@ Channel::Sent Channel::send(std::string_view line, std::optional<Fd> handle) {
   return flush();
 }
 
+Channel::Sent Channel::send_now(std::string_view line, std::span<const int> handles) {
+  if (!outgoing_.empty()) return Sent::full;
+  static const char newline = '\n';
+  std::array<iovec, 2> vectors{iovec{const_cast<char*>(line.data()), line.size()}, {const_cast<char*>(&newline), 1}};
+  const ssize_t count = send_message(socket_, vectors, handles);
+  if (count == -1) return is_peer_gone(errno) ? Sent::closed : Sent::full;
+  const auto sent = static_cast<std::size_t>(count);
+  if (sent == line.size() + 1) return Sent::whole;
+  outgoing_.push_back({std::string(line) + newline, sent, std::nullopt});
+  unsent_ += line.size() + 1 - sent;
+  return Sent::queued;
+}
+
 Channel::Sent Channel::flush() {
   while (!outgoing_.empty()) {
     Outgoing& next = outgoing_.front();
-    iovec vector{next.bytes.data() + next.sent, next.bytes.size() - next.sent};
-    msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    if (next.handle) {
-      message.msg_control = control.data();
-      message.msg_controllen = control.size();
-      cmsghdr* part = CMSG_FIRSTHDR(&message);
-      part->cmsg_level = SOL_SOCKET;
-      part->cmsg_type = SCM_RIGHTS;
-      part->cmsg_len = CMSG_LEN(sizeof(int));
-      const int descriptor = next.handle->get();
-      std::memcpy(CMSG_DATA(part), &descriptor, sizeof(int));
-    }
-    const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    std::array<iovec, 1> vectors{iovec{next.bytes.data() + next.sent, next.bytes.size() - next.sent}};
+    const int descriptor = next.handle ? next.handle->get() : -1;
+    const ssize_t count = send_message(socket_, vectors, {&descriptor, next.handle ? std::size_t{1} : 0});
     if (count == -1) {
-      if (errno == EINTR) continue;
-      // Of the last three the kernel has too little at the moment: of memory, or of room for descriptors in flight.
-      const bool is_passing = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS;
-      if (is_passing) return Sent::queued;
-      if (!is_peer_gone(errno)) check(count, "sendmsg");
+      if (!is_peer_gone(errno)) return Sent::queued;
       outgoing_.clear();
       unsent_ = 0;
       return Sent::closed;

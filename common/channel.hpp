@@ -1,6 +1,7 @@
-// Any process. One end of an IPC channel: a Unix stream socket that carries one JSON value per line, each with at
-// most one descriptor. The wire is Node's own (child_process.fork), so that one protocol serves our workers and
-// Node's. Owns the socket, the bytes not yet sent or understood, and every descriptor in either direction.
+// Any process. One end of an IPC channel: a Unix stream socket that carries one JSON value per line, each with the
+// descriptors that its kind brings: none, one or many. The wire is Node's own (child_process.fork), so that one
+// protocol serves our workers and Node's. Owns the socket, the bytes not yet sent or understood, and every descriptor
+// in either direction.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -8,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,10 +19,11 @@
 
 namespace baton {
 
-/// One received line, parsed, with the descriptor that came with it.
+/// One received line, parsed, with what came with it.
 struct Frame {
   boost::json::value value;
-  std::optional<Fd> handle;
+  std::optional<Fd> handle;      ///< of a message that brings one descriptor
+  std::vector<Fd> handles = {};  ///< of one that brings any number: all that could be received, the first ones
 };
 
 class Channel {
@@ -58,6 +61,11 @@ class Channel {
   /// The channel owns the handle from here on, and closes it as soon as the kernel has it.
   Sent send(std::string_view line, std::optional<Fd> handle = std::nullopt);
 
+  /// Sends `line` and, with its first byte, up to 253 descriptors, which stay the caller's: at once or not at all. For
+  /// whoever has another use for them when there is no room. `full`: nothing was sent, and nothing is kept. `queued`:
+  /// all was sent but the end of the line.
+  Sent send_now(std::string_view line, std::span<const int> handles);
+
   /// Sends what is queued as far as the socket takes it.
   Sent flush();
   [[nodiscard]] bool has_unsent() const { return !outgoing_.empty(); }
@@ -72,12 +80,14 @@ class Channel {
   struct Arrived {
     std::vector<Fd> handles;
     std::uint64_t before = 0;
+    bool is_truncated = false;  ///< there were more
   };
 
   bool read_once(Batch& batch);
   void take_lines(Batch& batch);
   void take_line(std::string_view line, Batch& batch);
   std::optional<Fd> claim_handle(Batch& batch);
+  std::vector<Fd> claim_handles();
   void drop_unclaimed(Batch& batch);
 
   Fd socket_;
@@ -89,6 +99,9 @@ class Channel {
   std::deque<Outgoing> outgoing_;
   std::size_t unsent_ = 0;
 };
+
+/// The kernel's limit (SCM_MAX_FD).
+constexpr std::size_t most_handles_per_message = 253;
 
 /// A connected pair for a channel, both ends CLOEXEC. Throws std::system_error.
 std::pair<Fd, Fd> make_channel_pair();

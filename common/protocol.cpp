@@ -1,9 +1,10 @@
 // Any process. The messages' wire form and the table of who may send what.
 #include "common/protocol.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <boost/json/serialize.hpp>
-#include <limits>
 #include <utility>
 
 namespace baton::protocol {
@@ -32,6 +33,11 @@ constexpr std::array rules{
     Rule{Kind::ready, "ready", never, always},
     Rule{Kind::alive, "alive", never, always},
     Rule{Kind::retire, "retire", never, always},
+    Rule{Kind::connections, "connections", always, never},
+    Rule{Kind::taken, "taken", never, always},
+    Rule{Kind::closed, "closed", never, always},
+    Rule{Kind::open, "open", never, always},
+    Rule{Kind::all_closed, "all_closed", never, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -47,12 +53,12 @@ std::string_view text_at(const boost::json::object& object, boost::json::string_
   return {text.data(), text.size()};
 }
 
-std::uint64_t number_at(const boost::json::object& object, boost::json::string_view key, std::uint64_t otherwise) {
+std::optional<std::uint64_t> number_at(const boost::json::object& object, boost::json::string_view key) {
   const boost::json::value* value = object.if_contains(key);
-  if (value == nullptr || !value->is_number()) return otherwise;
+  if (value == nullptr || !value->is_number()) return std::nullopt;
   boost::system::error_code error;
   const auto number = value->to_number<std::uint64_t>(error);
-  return error ? otherwise : number;
+  return error ? std::nullopt : std::optional(number);
 }
 
 std::string_view command(const boost::json::value& value) {
@@ -65,9 +71,25 @@ constexpr std::string_view glance_command = "NODE_BATON_GLANCE";
 constexpr std::string_view alive_command = "NODE_BATON_ALIVE";
 constexpr std::string_view retire_command = "NODE_BATON_RETIRE";
 constexpr std::string_view withdraw_command = "NODE_BATON_WITHDRAW";
-/// Which no scoreboard has.
-constexpr std::uint64_t no_slot = std::numeric_limits<std::uint64_t>::max();
+constexpr std::string_view connections_command = "NODE_BATON_CONNECTIONS";
+constexpr std::string_view taken_command = "NODE_BATON_TAKEN";
+constexpr std::string_view closed_command = "NODE_BATON_CLOSED";
+constexpr std::string_view open_command = "NODE_SOCKET_COUNT";
+constexpr std::string_view all_closed_command = "NODE_SOCKET_ALL_CLOSED";
 constexpr std::string_view retransmission_type = "net.Native";
+/// Under which Node's workers count the connections that came from us.
+constexpr std::string_view key = "baton";
+
+Message numbered(Kind kind, const boost::json::object& object, boost::json::string_view name) {
+  return {kind, {}, nullptr, number_at(object, name)};
+}
+
+Message decode_connections(const boost::json::object& object) {
+  Message message = numbered(Kind::connections, object, "count");
+  const boost::json::value* closes = object.if_contains("closes");
+  message.wants_closes = closes != nullptr && *closes == true;
+  return message;
+}
 
 Message decode_handle(boost::json::object& object) {
   const std::string_view type = text_at(object, "type");
@@ -80,9 +102,10 @@ Message decode_handle(boost::json::object& object) {
 
 }  // namespace
 
-bool carries_handle(const boost::json::value& value) {
+Cargo cargo(const boost::json::value& value) {
   const std::string_view cmd = command(value);
-  return cmd == handle_command || cmd == scoreboard_command;
+  if (cmd == handle_command || cmd == scoreboard_command) return Cargo::handle;
+  return cmd == connections_command ? Cargo::connections : Cargo::none;
 }
 
 Message decode(boost::json::value value) {
@@ -91,11 +114,17 @@ Message decode(boost::json::value value) {
   if (cmd == handle_command) return decode_handle(value.get_object());
   if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};
   if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
-  if (cmd == scoreboard_command) return {Kind::scoreboard, {}, nullptr, number_at(value.get_object(), "slot", no_slot)};
+  if (cmd == scoreboard_command) return numbered(Kind::scoreboard, value.get_object(), "slot");
   if (cmd == glance_command) return {Kind::glance, {}, nullptr};
   if (cmd == alive_command) return {Kind::alive, {}, nullptr};
   if (cmd == retire_command) return {Kind::retire, std::string(text_at(value.get_object(), "why")), nullptr};
-  if (cmd == withdraw_command) return {Kind::withdraw, {}, nullptr, number_at(value.get_object(), "socket", 0)};
+  if (cmd == withdraw_command) return numbered(Kind::withdraw, value.get_object(), "socket");
+  if (cmd == connections_command) return decode_connections(value.get_object());
+  if (cmd == taken_command) return numbered(Kind::taken, value.get_object(), "count");
+  if (cmd == closed_command) return numbered(Kind::closed, value.get_object(), "count");
+  const bool is_about_ours = cmd.starts_with("NODE_SOCKET_") && text_at(value.get_object(), "key") == key;
+  if (is_about_ours && cmd == open_command) return numbered(Kind::open, value.get_object(), "count");
+  if (is_about_ours && cmd == all_closed_command) return {Kind::all_closed, {}, nullptr};
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
   return {Kind::plain, {}, std::move(value)};
 }
@@ -136,6 +165,36 @@ std::string retire_line(std::string_view why) {
 }
 std::string withdraw_line(std::uint64_t socket) {
   return boost::json::serialize(boost::json::object{{"cmd", withdraw_command}, {"socket", socket}});
+}
+
+std::string greeting_line(bool wants_closes) {
+  return fmt::format(R"({{"cmd":"{}","count":0,"closes":{}}})", connections_command, wants_closes);
+}
+std::string connections_line(std::size_t count, std::string_view quoted_name) {
+  return fmt::format(R"({{"cmd":"{}","count":{},"msg":{}}})", connections_command, count, quoted_name);
+}
+std::string taken_line(std::size_t count) {
+  return fmt::format(R"({{"cmd":"{}","count":{}}})", taken_command, count);
+}
+std::string closed_line(std::size_t count) {
+  return fmt::format(R"({{"cmd":"{}","count":{}}})", closed_command, count);
+}
+std::string quoted(std::string_view text) {
+  return boost::json::serialize(boost::json::value(text));
+}
+std::string connection_line(std::string_view name, bool is_counted) {
+  boost::json::object message{{"cmd", handle_command}, {"type", connection_type}, {"msg", name}};
+  if (is_counted) message["key"] = key;
+  return boost::json::serialize(message);
+}
+std::string_view ask_open_line() {
+  return R"({"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"})";
+}
+std::string_view ask_all_closed_line() {
+  return R"({"cmd":"NODE_SOCKET_NOTIFY_CLOSE","key":"baton"})";
+}
+std::string_view probe_line() {
+  return R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready?"})";
 }
 
 }  // namespace baton::protocol

@@ -14,6 +14,15 @@
 // | ready      | "ready": I answer from now on                            | worker | starting, serving, draining   |
 // | alive      | {"cmd":"NODE_BATON_ALIVE"}: my loop turns                | worker | always                        |
 // | retire     | {"cmd":"NODE_BATON_RETIRE","why":W}: please replace me   | worker | starting, serving, draining   |
+// | connections| {"cmd":"NODE_BATON_CONNECTIONS","count":N,"msg":M} and   | master | starting, serving, draining   |
+// |            | N descriptors, or none of them: a greeting               |        |                               |
+// | taken      | {"cmd":"NODE_BATON_TAKEN","count":N}: the first N of the | worker | starting, serving, draining   |
+// |            | oldest connections message not answered yet              |        |                               |
+// | closed     | {"cmd":"NODE_BATON_CLOSED","count":N}, if asked to tell  | worker | starting, serving, draining   |
+// | open       | {"cmd":"NODE_SOCKET_COUNT","key":"baton","count":N}: as  | worker | starting, serving, draining   |
+// |            | many connections of yours; asked by NODE_SOCKET_GET_COUNT|        |                               |
+// | all_closed | {"cmd":"NODE_SOCKET_ALL_CLOSED","key":"baton"}: none;    | worker | starting, serving, draining   |
+// |            | asked by NODE_SOCKET_NOTIFY_CLOSE, answered when it is so|        |                               |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //
@@ -21,7 +30,9 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,8 +48,13 @@ enum class Kind : std::uint8_t {
   ready,
   alive,
   retire,
+  connections,
+  taken,
+  closed,
+  open,
+  all_closed,
   plain,
-  internal
+  internal,
 };
 enum class Sender : std::uint8_t { master, worker };
 /// The worker's phase, as both sides of its channel know it.
@@ -50,11 +66,19 @@ struct Message {
   /// which goes on from "worker 2 pid 77 ": "has answered 50 requests".
   std::string detail;
   boost::json::value value;  ///< of a plain or internal message: itself
-  std::uint64_t number = 0;  ///< of a scoreboard: the slot; of a withdrawal: the listener's cookie (SO_COOKIE), or 0
+  /// Of a scoreboard the slot, of a withdrawal the listener's cookie (SO_COOKIE); of connections, taken, closed and
+  /// open how many. Nothing where it says none.
+  std::optional<std::uint64_t> number = std::nullopt;
+  bool wants_closes = false;  ///< of connections: closes are to be told of
 };
 
-/// Whether `value` is a message that brings a descriptor.
-bool carries_handle(const boost::json::value& value);
+/// What a message brings by SCM_RIGHTS.
+enum class Cargo : std::uint8_t {
+  none,
+  handle,       ///< one descriptor
+  connections,  ///< any number of them
+};
+Cargo cargo(const boost::json::value& value);
 
 /// Never fails: what is no message of ours or Node's is a plain one. Node's retransmission (the handle's message
 /// inside another, of type net.Native) is unwrapped.
@@ -77,6 +101,21 @@ std::string_view alive_line();
 std::string retire_line(std::string_view why);
 /// The listener with that cookie, which was handed over before, is another worker's again.
 std::string withdraw_line(std::uint64_t socket);
+
+/// The first connections message, which brings none: from now on connections come this way. Whoever knows it answers
+/// that it took none.
+std::string greeting_line(bool wants_closes);
+/// `quoted_name` is the listener's name as JSON: quoted().
+std::string connections_line(std::size_t count, std::string_view quoted_name);
+std::string taken_line(std::size_t count);
+std::string closed_line(std::size_t count);
+std::string quoted(std::string_view text);
+/// Node's `child.send('server', socket)`. `is_counted`: the worker keeps count of them, for what follows.
+std::string connection_line(std::string_view name, bool is_counted);
+std::string_view ask_open_line();
+std::string_view ask_all_closed_line();
+/// A handle message without its descriptor: whoever reads its channel refuses it, and nothing else comes of it.
+std::string_view probe_line();
 
 constexpr std::string_view listener_type = "net.Server";
 constexpr std::string_view connection_type = "net.Socket";

@@ -29,6 +29,7 @@ namespace process = boost::process::v2;
 struct ChildSetup {
   int channel;
   const char* const* arguments;
+  const rlimit* open_files;
 
   // Boost puts the executable's path into argv[0]; a program is to see the name it was called by.
   template <class Launcher>
@@ -50,6 +51,7 @@ struct ChildSetup {
     // highest descriptor it is told to keep.
     ::close_range(STDERR_FILENO + 1, std::numeric_limits<unsigned>::max(), CLOSE_RANGE_CLOEXEC);
     if (::fcntl(channel, F_SETFD, 0) == -1) return failure();
+    if (open_files != nullptr && ::setrlimit(RLIMIT_NOFILE, open_files) == -1) return failure();
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -120,7 +122,7 @@ std::string describe(const Ending& ending) {
 }
 
 Child Child::spawn(const boost::asio::any_io_executor& executor, const Command& command, const Fd& channel,
-                   const std::vector<std::string>& variables) {
+                   const std::vector<std::string>& variables, const std::optional<rlimit>& open_files) {
   const std::vector<const char*> arguments = pointers(command.arguments);
   const std::vector<std::string> environment = environment_with(variables);
   const std::vector<const char*> environment_pointers = pointers(environment);
@@ -129,7 +131,7 @@ Child Child::spawn(const boost::asio::any_io_executor& executor, const Command& 
   launcher.env = environment_pointers.data();
   boost::system::error_code error;
   auto spawned = launcher(executor, error, command.executable, std::vector<std::string>{},
-                          ChildSetup{channel.get(), arguments.data()});
+                          ChildSetup{channel.get(), arguments.data(), open_files ? &*open_files : nullptr});
   if (error) {
     if (launcher.pid > 0) ::waitpid(launcher.pid, nullptr, 0);  // Boost leaves a child whose exec failed to us
     throw StartError(fmt::format("can't start \"{}\": {}{}", command.arguments.front(), describe_errno(error.value()),

@@ -2,10 +2,12 @@
 // process that merely got the same number.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,9 +44,10 @@ class Child {
   /// fork + exec, in a process group of its own, so that a terminal's Ctrl-C reaches the master alone, and with
   /// default signal handling. `variables` ("NAME=value") come on top of this process's environment; a bare "NAME" is
   /// taken out of it.
+  /// `open_files` is its limit of those; nothing: this process's.
   /// Throws StartError when the program can't be run.
   static Child spawn(const boost::asio::any_io_executor& executor, const Command& command, const Fd& channel,
-                     const std::vector<std::string>& variables);
+                     const std::vector<std::string>& variables, const std::optional<rlimit>& open_files);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// Readable once the child has ended.

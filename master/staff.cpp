@@ -48,6 +48,11 @@ Phase phase(const WorkerHandle& worker) {
   return worker.is_ready ? Phase::serving : Phase::starting;
 }
 
+bool is_answer(Kind kind) {
+  return kind == Kind::handle_ack || kind == Kind::handle_nack || kind == Kind::taken || kind == Kind::closed ||
+         kind == Kind::open || kind == Kind::all_closed;
+}
+
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -122,7 +127,7 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
     if (options.hang_timeout.count() > 0)
       variables.push_back(fmt::format("WATCHDOG_USEC={}", std::chrono::microseconds(options.hang_timeout).count()));
   }
-  Child child = Child::spawn(executor_, generation->command, theirs, variables);
+  Child child = Child::spawn(executor_, generation->command, theirs, variables, open_files_);
   theirs.reset();
   auto worker =
       std::make_shared<WorkerHandle>(executor_, id, number, std::move(generation), std::move(child), std::move(ours));
@@ -130,7 +135,10 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
   workers_[id] = worker;
   try {
     if (worker->generation->options.command.empty()) give_slot(*worker);
-    for (std::size_t i = 0; i < worker->generation->listeners.size(); ++i) hand_over(*worker, i);
+    if (hands_connections(worker->generation->options.policy))
+      greet(*worker);
+    else
+      for (std::size_t i = 0; i < worker->generation->listeners.size(); ++i) hand_over(*worker, i);
   } catch (...) {
     finish_off(*worker);
     forget(*worker);
@@ -203,6 +211,26 @@ void Staff::withdraw(WorkerHandle& worker, std::uint64_t cookie) {
   send(worker, protocol::withdraw_line(cookie));
 }
 
+/// A worker that gets connections gets no listener, by which it would know what is wanted of it.
+void Staff::greet(WorkerHandle& worker) {
+  const Options& options = worker.generation->options;
+  worker.is_greeted = true;
+  send(worker, protocol::greeting_line(options.policy == Policy::leastconn));
+  if (options.ready != Readiness::handle) return;
+  worker.is_probed = true;
+  send(worker, protocol::probe_line());
+}
+
+Channel::Sent Staff::send_now(int id, std::string_view line, std::span<const int> handles) {
+  WorkerHandle& worker = at(id);
+  if (!worker.channel_end) return Channel::Sent::closed;
+  const Channel::Sent sent = worker.channel_end->channel.send_now(line, handles);
+  worker.wants_room = worker.wants_room || sent == Channel::Sent::full;
+  const bool is_unfinished = sent == Channel::Sent::full || sent == Channel::Sent::queued;
+  if (is_unfinished && !std::exchange(worker.flushing, true)) start_task(executor_, flush_channel(workers_.at(id)));
+  return sent;
+}
+
 void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle) {
   if (!worker.channel_end) return;
   switch (worker.channel_end->channel.send(line, std::move(handle))) {
@@ -224,13 +252,14 @@ asio::awaitable<void> Staff::flush_channel(Handle worker) {
     const bool writable = co_await worker->channel_end->watch.writable();
     if (!writable || !worker->channel_end) break;
     sent = worker->channel_end->channel.flush();
-    if (sent != Channel::Sent::queued) break;
+    if (sent != Channel::Sent::queued && !worker->wants_room) break;
     // It may be for want of memory, while the socket is writable all the time.
     asio::steady_timer pause(worker->process_watch.executor(), 10ms);
     boost::system::error_code ignored;
     co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
   worker->flushing = false;
+  if (std::exchange(worker->wants_room, false) && worker->channel_end) hearer_.on_writable(*worker);
 }
 
 asio::awaitable<void> Staff::follow_channel(Handle worker) {
@@ -243,14 +272,29 @@ asio::awaitable<void> Staff::follow_channel(Handle worker) {
     if (!batch.closed) continue;
     worker->channel_end.reset();
     log::debug("{}: the channel has ended", worker->name());
+    hearer_.on_channel_end(*worker);
+  }
+}
+
+/// Of a worker that has ended: what it acknowledged it may have answered, in part or whole.
+void Staff::hear_last_answers(WorkerHandle& worker) {
+  bool goes_on = worker.channel_end != nullptr;
+  while (goes_on) {
+    Channel::Batch batch = worker.channel_end->channel.receive();
+    for (Frame& frame : batch.frames) {
+      const protocol::Message message = protocol::decode(std::move(frame.value));
+      const bool is_of_connections = message.kind == Kind::taken || message.kind == Kind::handle_ack;
+      if (is_of_connections) static_cast<void>(hearer_.on_answer(worker, message));
+    }
+    goes_on = !batch.closed && !batch.frames.empty();
   }
 }
 
 void Staff::on_message(WorkerHandle& worker, Frame frame) {
   const protocol::Message message = protocol::decode(std::move(frame.value));
-  const bool is_answer = message.kind == Kind::handle_ack || message.kind == Kind::handle_nack;
-  if (!protocol::is_legal(message.kind, protocol::Sender::worker, phase(worker)) ||
-      (is_answer && worker.unacknowledged.empty())) {
+  const bool is_legal = protocol::is_legal(message.kind, protocol::Sender::worker, phase(worker));
+  const bool is_heard_out = is_legal && is_answer(message.kind) && hear_answer(worker, message);
+  if (!is_legal || (is_answer(message.kind) && !is_heard_out)) {
     log::warning("{}: a {} message, which is out of place here, is ignored", worker.name(),
                  protocol::name(message.kind));
     // A Node process that sends a handle holds every later message back until it is confirmed.
@@ -259,11 +303,6 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
   }
   worker.last_sign = std::chrono::steady_clock::now();
   switch (message.kind) {
-    case Kind::handle_ack:
-      worker.unacknowledged.pop_front();
-      return tell_if_ready(worker);
-    case Kind::handle_nack:
-      return on_refusal(worker);
     case Kind::ready:
       worker.said_ready = true;
       return tell_if_ready(worker);
@@ -271,14 +310,30 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
       return hearer_.on_wants_to_retire(worker, message.detail);
     case Kind::plain:
       return log::info("{} says {}", worker.name(), boost::json::serialize(message.value));
-    case Kind::alive:
-    case Kind::handle:
-    case Kind::scoreboard:
-    case Kind::glance:
-    case Kind::withdraw:
-    case Kind::internal:
+    default:
       return;
   }
+}
+
+/// False: nobody asked.
+bool Staff::hear_answer(WorkerHandle& worker, const protocol::Message& message) {
+  const bool is_of_handle = message.kind == Kind::handle_ack || message.kind == Kind::handle_nack;
+  if (is_of_handle && std::exchange(worker.is_probed, false)) {
+    tell_if_ready(worker);
+    return true;
+  }
+  if (message.kind == Kind::handle_ack && !worker.unacknowledged.empty()) {
+    worker.unacknowledged.pop_front();
+    tell_if_ready(worker);
+    return true;
+  }
+  if (message.kind == Kind::handle_nack && !worker.unacknowledged.empty()) {
+    on_refusal(worker);
+    return true;
+  }
+  const bool answers_greeting = message.kind == Kind::taken && !worker.is_ready;
+  if (answers_greeting && std::exchange(worker.is_greeted, false)) return worker.takes_many = true;
+  return hearer_.on_answer(worker, message);
 }
 
 /// It got the message without its descriptor: it was at its limit of open files. Node, too, tries three times.
@@ -300,7 +355,7 @@ void Staff::on_refusal(WorkerHandle& worker) {
 }
 
 void Staff::tell_if_ready(WorkerHandle& worker) {
-  if (worker.is_ready || !worker.unacknowledged.empty()) return;
+  if (worker.is_ready || worker.is_probed || !worker.unacknowledged.empty()) return;
   switch (worker.generation->options.ready) {
     case Readiness::message:
       worker.is_ready = worker.said_ready;
@@ -338,6 +393,7 @@ asio::awaitable<void> Staff::follow_process(Handle worker) {
   // What it started and left behind would hold the listener, and answer nobody's signals.
   worker->child.kill_group();
   const Ending ending = worker->child.reap();
+  hear_last_answers(*worker);
   worker->channel_end.reset();
   worker->notice_end.reset();
   forget(*worker);

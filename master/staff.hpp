@@ -2,16 +2,20 @@
 // what a worker says, and nothing of who is wanted: that is the Crew's. Owns one record per process.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/protocol.hpp"
 #include "common/scoreboard.hpp"
 #include "master/worker_handle.hpp"
 
@@ -28,6 +32,12 @@ class Staff {
     virtual void on_wants_to_retire(WorkerHandle& worker, std::string_view why) = 0;
     /// `how` goes on from its name.
     virtual void on_hung(WorkerHandle& worker, std::string_view how) = 0;
+    /// What it says of the connections that it was handed. False: it is out of place.
+    virtual bool on_answer(WorkerHandle& worker, const protocol::Message& message) = 0;
+    /// After send_now() found no room in its channel: there may be some now.
+    virtual void on_writable(WorkerHandle& worker) = 0;
+    /// Its channel has ended, though it may live on.
+    virtual void on_channel_end(WorkerHandle& worker) = 0;
     /// Its process is reaped; the record goes after this.
     virtual void on_exit(WorkerHandle& worker, const Ending& ending) = 0;
 
@@ -44,13 +54,18 @@ class Staff {
   /// Kills what is left, so that an error leaves no process behind.
   ~Staff();
 
-  /// Starts a worker and sends it every listener of its generation. Throws StartError or std::system_error, and leaves
-  /// no process behind then.
+  /// The limit of open files that workers start with, where this process has raised its own.
+  void set_open_files(const rlimit& limit) { open_files_ = limit; }
+
+  /// Starts a worker and sends it every listener of its generation, or a greeting where it is to get connections.
+  /// Throws StartError or std::system_error, and leaves no process behind then.
   WorkerHandle& spawn(int id, unsigned number, std::shared_ptr<const Generation> generation);
 
   /// A listener that is not its own, to serve as well until it is withdrawn. Throws std::system_error.
   void lend(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
   void withdraw(WorkerHandle& worker, std::uint64_t cookie);
+  /// As Channel::send_now(); what it leaves to be sent is sent.
+  Channel::Sent send_now(int id, std::string_view line, std::span<const int> handles);
 
   void carry_out(int id, Action action);
   void kill_all();
@@ -84,12 +99,15 @@ class Staff {
   void forget(WorkerHandle& worker);
   void hand_over(WorkerHandle& worker, std::size_t listener);
   void hand_over(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
+  void greet(WorkerHandle& worker);
   void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
   boost::asio::awaitable<void> follow_channel(Handle worker);
-  static boost::asio::awaitable<void> flush_channel(Handle worker);
+  boost::asio::awaitable<void> flush_channel(Handle worker);
   boost::asio::awaitable<void> follow_notices(Handle worker);
   boost::asio::awaitable<void> follow_process(Handle worker);
   void on_message(WorkerHandle& worker, Frame frame);
+  bool hear_answer(WorkerHandle& worker, const protocol::Message& message);
+  void hear_last_answers(WorkerHandle& worker);
   [[nodiscard]] std::vector<pid_t> orphans() const;
   void on_refusal(WorkerHandle& worker);
   void tell_if_ready(WorkerHandle& worker);
@@ -97,6 +115,7 @@ class Staff {
   boost::asio::any_io_executor executor_;
   Hearer& hearer_;
   Scoreboard scoreboard_;
+  std::optional<rlimit> open_files_;
   std::map<int, Handle> workers_;  ///< alive, by id
   std::set<pid_t> strangers_;      ///< children that this process had before it was baton (sidecar & exec baton)
   std::set<pid_t> killed_orphans_;

@@ -53,6 +53,7 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
 void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
   const unsigned workers = options.workers;
+  prepare_dispatch(options.policy);
   generation_ = make_generation(1, std::move(options), nullptr, alarm_, workers, false);
   const Options& taken = generation_->options;
   name_ = taken.name.empty() ? generation_->listeners.front()->address() : taken.name;
@@ -80,6 +81,7 @@ void Supervisor::advance() {
   }
   arrange_listeners();
   if (!stopping_) settle();
+  open_gates();
   if (stopping_ && crew_.members().empty()) {
     timer_.cancel();
     housekeeping_.cancel();
@@ -131,7 +133,7 @@ bool Supervisor::start_member(unsigned post) {
 void Supervisor::retire(int id) {
   const Action action = crew_.apply(id, Event::retire, now());
   const WorkerHandle& worker = staff_.at(id);
-  staff_.carry_out(id, action);
+  end_dispatch(id, action);
   log::debug("{} is to finish", worker.name());
   tell("worker_draining", worker, worker.name() + " finishes what it is answering");
 }
@@ -146,6 +148,7 @@ void Supervisor::on_ready(WorkerHandle& worker) {
     const double part = std::uniform_real_distribution<>(0.9, 1.0)(random_);
     worker.retires_at = now() + std::chrono::duration_cast<Milliseconds>(options.max_lifetime * part);
   }
+  begin_dispatch(worker);
   const std::string message = worker.name() + " ready" + own_addresses(worker);
   log::info("{}", message);
   tell("worker_ready", worker, message);
@@ -160,6 +163,7 @@ void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
   const bool from_outside = ending.by_signal && ending.number == SIGKILL;
   const Loss loss = crew_.ended(worker.id, now(), from_outside);
   if (loss.member.was_ready && !loss.member.was_retired) staff_.recover_wake_ups();
+  end_dispatch(worker);
   const bool was_asked = ending.is_clean() || (ending.by_signal && ending.number == SIGTERM);
   const std::string what = fmt::format("{} {}", worker.name(), baton::describe(ending));
   if (loss.member.was_retired && was_asked) {

@@ -17,6 +17,7 @@
 
 #include "master/commands.hpp"
 #include "master/crew.hpp"
+#include "master/policy/dispatcher.hpp"
 #include "master/policy/socket_policy.hpp"
 #include "master/staff.hpp"
 
@@ -60,6 +61,9 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void on_ready(WorkerHandle& worker) override;
   void on_wants_to_retire(WorkerHandle& worker, std::string_view why) override;
   void on_hung(WorkerHandle& worker, std::string_view how) override;
+  bool on_answer(WorkerHandle& worker, const protocol::Message& message) override;
+  void on_writable(WorkerHandle& worker) override;
+  void on_channel_end(WorkerHandle& worker) override;
   void on_exit(WorkerHandle& worker, const Ending& ending) override;
 
   // supervisor.cpp: what is, against what is wanted
@@ -83,6 +87,15 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void lend_out(const std::map<int, std::map<std::uint64_t, std::shared_ptr<Vault>>>& wanted);
   void tell_stranded(std::set<unsigned> posts);
   void check_target(const Options& options, unsigned target) const;
+
+  // supervisor_dispatch.cpp: what a policy adds whose master accepts
+  void prepare_dispatch(Policy policy);
+  void open_gates();
+  void begin_dispatch(WorkerHandle& worker);
+  void end_dispatch(int id, Action action);
+  void end_dispatch(const WorkerHandle& ended);
+  void find_mute();
+  void describe_load(const WorkerHandle& worker, boost::json::object& described) const;
 
   // supervisor_commands.cpp: those who asked
   void set_target(unsigned target, Done done);
@@ -124,6 +137,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   Staff staff_{executor_, *this};
   ListenerAlarm alarm_;
   Watch alarm_watch_{executor_, alarm_.fd()};  // after the alarm: destroyed before it closes
+  std::unique_ptr<Dispatcher> dispatcher_;     ///< of a policy that hands connections over; after the staff: uses it
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer housekeeping_;
 

@@ -317,6 +317,7 @@ boost::json::object Supervisor::describe(int id, const Member& member) const {
                                 {"rss", worker.child.resident_memory()},
                                 {"listeners", addresses_of(*worker.generation, member.post)},
                                 {"note", worker.status}};
+  describe_load(worker, described);
   const Slot* counters = staff_.counters(worker);
   if (counters == nullptr) return described;
   for (const MetricInfo& each : metrics)

@@ -41,6 +41,7 @@ asio::awaitable<void> Supervisor::keep_house() {
     const bool was_away = at - began > 2 * pause;
     if (!was_away) find_hung(at);
     find_worn_out(at);
+    find_mute();
     if (!stopping_) inspect_listeners();
     advance();
   }
@@ -69,7 +70,7 @@ void Supervisor::on_hung(WorkerHandle& worker, std::string_view how) {
 void Supervisor::declare_hung(WorkerHandle& worker, std::string_view how) {
   const Crew::Failed failed = crew_.fail(worker.id, Event::hung, std::chrono::steady_clock::now());
   if (failed.action == Action::none) return;
-  staff_.carry_out(worker.id, failed.action);
+  end_dispatch(worker.id, failed.action);
   const std::string what = fmt::format("{} {}", worker.name(), how);
   log::warning("{} and is killed", what);
   tell("worker_hung", worker, what);

@@ -90,6 +90,7 @@ Fd Vault::copy() const {
 }
 
 void Vault::empty() {
+  if (const auto run = std::exchange(on_empty_, {})) run();
   parked_.reset();
   file_.reset();
   is_listening_ = false;

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/fd.hpp"
 #include "master/address.hpp"
@@ -41,6 +43,8 @@ class Vault {
 
   /// Gives the socket up. Once no worker holds it either, clients are refused.
   void empty();
+  /// What empty() does first, the next time: whoever keeps a copy in this process lets go of it.
+  void on_empty(std::function<void()> run) { on_empty_ = std::move(run); }
   /// Binds the same address again, without listening: clients are still refused, but a worker can be handed the socket.
   /// Throws StartError.
   void reserve(Sharing sharing = Sharing::none);
@@ -65,6 +69,7 @@ class Vault {
   ListenerAlarm& alarm_;
   std::string address_;
   std::optional<SocketFile> file_;
+  std::function<void()> on_empty_;
   Fd parked_;                  ///< the Unix socket in whose queue the listener waits
   bool is_listening_ = false;  ///< false between reserve() and listen()
   std::uint64_t cookie_ = 0;

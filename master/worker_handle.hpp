@@ -62,6 +62,10 @@ struct WorkerHandle {
   std::unique_ptr<NoticeEnd> notice_end;                     ///< of a command; empty otherwise, and after its end
   std::deque<std::shared_ptr<Vault>> unacknowledged;         ///< whose listeners it has not confirmed
   std::map<std::uint64_t, std::shared_ptr<Vault>> borrowed;  ///< whose listeners it serves for others, by cookie
+  bool is_greeted = false;                                   ///< and has not answered that yet
+  bool takes_many = false;                                   ///< it has, and is handed many connections at once
+  bool is_probed = false;                                    ///< and has not answered that yet
+  bool wants_room = false;                                   ///< there was none in its channel for connections
   unsigned refusals = 0;                                     ///< listeners that it could not receive
   bool said_ready = false;
   bool notified_ready = false;

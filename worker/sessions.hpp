@@ -35,6 +35,7 @@ class Sessions {
 
   [[nodiscard]] std::size_t size() const { return all_.size(); }
   [[nodiscard]] bool is_full() const { return all_.size() >= max_connections_; }
+  [[nodiscard]] std::size_t room() const { return is_full() ? 0 : max_connections_ - all_.size(); }
 
   /// From now on every answer closes its connection, and connections at rest get a moment and then end.
   void drain();

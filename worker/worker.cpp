@@ -110,12 +110,15 @@ class Worker {
   void on_signal();
   void on_message(Frame frame);
   void take_handle(const protocol::Message& message, std::optional<Fd> handle);
-  void take_scoreboard(std::uint64_t slot, const std::optional<Fd>& memory);
+  void take_scoreboard(std::optional<std::uint64_t> slot, const std::optional<Fd>& memory);
+  void take_connections(const protocol::Message& message, std::vector<Fd> connections);
   void serve(Fd listener);
+  void begin_serving();
   void give_back(std::uint64_t socket);
   void reply(std::string_view line);
 
   void give_signs();
+  void tell_closes();
   void glance();
   void on_connection(Fd connection);
   void on_exhausted(int error);
@@ -141,6 +144,8 @@ class Worker {
   bool channel_open_ = true;
   bool out_of_descriptors_ = false;
   bool asked_to_retire_ = false;
+  bool tells_closes_ = false;    ///< the master wants to know
+  std::size_t handed_ = 0;       ///< connections that came in connections messages and that it believes open
   std::uint64_t most_requests_;  ///< answered before it asks to be replaced; 0: no limit
   std::chrono::milliseconds heartbeat_;
   Sessions::Clock::time_point now_ = Sessions::Clock::now();  ///< when this turn of the loop began
@@ -184,6 +189,7 @@ int Worker::run() {
     sessions_.expire();
     give_signs();
     glance();
+    if (tells_closes_) tell_closes();
     if (retry_accept_ && *retry_accept_ <= now_) resume_accepting();
     if (turns_.is_out() && turns_.may_return()) return_to_line();
     if (stop_asked_ && phase_ != Phase::draining) begin_drain();
@@ -218,6 +224,13 @@ void Worker::glance() {
   if (now_ >= warm_until_ || now_ < next_glance_) return;
   next_glance_ = now_ + interval;
   for (const auto& acceptor : acceptors_) acceptor->glance();
+}
+
+/// Once a turn for all of them. Where the master counts, every session has come from it.
+void Worker::tell_closes() {
+  if (handed_ <= sessions_.size()) return;
+  reply(protocol::closed_line(handed_ - sessions_.size()));
+  handed_ = sessions_.size();
 }
 
 int Worker::timeout_ms() const {
@@ -262,8 +275,9 @@ void Worker::on_message(Frame frame) {
     return;
   }
   if (message.kind == Kind::handle) return take_handle(message, std::move(frame.handle));
+  if (message.kind == Kind::connections) return take_connections(message, std::move(frame.handles));
   if (message.kind == Kind::scoreboard) return take_scoreboard(message.number, frame.handle);
-  if (message.kind == Kind::withdraw) return give_back(message.number);
+  if (message.kind == Kind::withdraw) return give_back(message.number.value_or(0));
   if (message.kind == Kind::glance) {
     for (const auto& acceptor : acceptors_) acceptor->glance();
     return;
@@ -289,9 +303,27 @@ void Worker::take_handle(const protocol::Message& message, std::optional<Fd> han
       message.detail);
 }
 
-void Worker::take_scoreboard(std::uint64_t slot, const std::optional<Fd>& memory) {
-  const std::string fault = memory ? counters_.attach(*memory, slot) : "its descriptor did not come along";
-  if (!fault.empty()) log::warning("from the master: a scoreboard is not used: {}", fault);
+void Worker::take_scoreboard(std::optional<std::uint64_t> slot, const std::optional<Fd>& memory) {
+  if (!slot || !memory)
+    return log::warning("from the master: a scoreboard is not used: its {} did not come along",
+                        slot ? "descriptor" : "slot");
+  if (const std::string fault = counters_.attach(*memory, *slot); !fault.empty())
+    log::warning("from the master: a scoreboard is not used: {}", fault);
+}
+
+/// Those that there is room for; the others close here, and the master gives them to somebody else. It is told first:
+/// what it is not told of it may give to another, though it had been answered here.
+void Worker::take_connections(const protocol::Message& message, std::vector<Fd> connections) {
+  const std::size_t taken = std::min(connections.size(), sessions_.room());
+  connections.resize(taken);
+  tells_closes_ = tells_closes_ || message.wants_closes;
+  handed_ += taken;
+  reply(protocol::taken_line(taken));
+  begin_serving();
+  for (Fd& each : connections) {
+    set_nonblocking(each);
+    sessions_.adopt(std::move(each), Holders::shared);
+  }
 }
 
 void Worker::serve(Fd listener) {
@@ -302,6 +334,10 @@ void Worker::serve(Fd listener) {
     acceptors_.back()->pause();
   else
     turns_.join();
+  begin_serving();
+}
+
+void Worker::begin_serving() {
   if (phase_ != Phase::starting) return;
   phase_ = Phase::serving;
   reply(protocol::ready_line());

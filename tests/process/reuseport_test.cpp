@@ -245,6 +245,7 @@ TEST_CASE("reuseport: a listener that a worker shuts down listens again, and onl
   CHECK(baton.log_has(fmt::format("was shut down by worker {} pid {}; listening again", culprit.number, culprit.pid)));
   for (const auto& [number, pid] : before)
     if (number != culprit.number) CHECK(baton.latest()[number] == pid);
+  baton.wait_for(fmt::format("worker {} pid {} has finished", culprit.number, culprit.pid));
   CHECK(shares(baton.address(), 100).size() == 3);
 }
 
@@ -322,6 +323,8 @@ TEST_CASE("reuseport: after 20 rounds of scaling nothing is left over") {
   baton.workers();
   const auto held_by = [&](pid_t pid) { return descriptors_of(pid).size(); };
   const std::size_t masters = held_by(baton.pid());
+  // The first that was ready has been lent the other's.
+  REQUIRE(becomes_true([&] { return held_by(baton.pids().front()) == held_by(baton.pids().back()); }));
   const std::size_t workers = held_by(baton.pids().front());
   for (int i = 0; i < 20; ++i) {
     scale(baton, 6);

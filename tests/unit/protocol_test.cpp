@@ -18,7 +18,7 @@ Message decoded(std::string_view line) {
 }
 
 bool is_for_handle(std::string_view line) {
-  return carries_handle(boost::json::parse(boost::json::string_view(line.data(), line.size())));
+  return cargo(boost::json::parse(boost::json::string_view(line.data(), line.size()))) == Cargo::handle;
 }
 
 }  // namespace
@@ -40,9 +40,9 @@ TEST_CASE("a withdrawal names a socket, whatever else it says") {
     CAPTURE(socket);
     const Message message = decoded(std::string(R"({"cmd":"NODE_BATON_WITHDRAW","socket":)") + socket + "}");
     CHECK(message.kind == Kind::withdraw);
-    CHECK(message.number == 0);
+    CHECK_FALSE(message.number);
   }
-  CHECK(decoded(R"({"cmd":"NODE_BATON_WITHDRAW"})").number == 0);
+  CHECK_FALSE(decoded(R"({"cmd":"NODE_BATON_WITHDRAW"})").number);
 }
 
 TEST_CASE("our lines decode to what they are") {
@@ -53,18 +53,17 @@ TEST_CASE("our lines decode to what they are") {
   CHECK(decoded(ready_line()).kind == Kind::ready);
 }
 
-TEST_CASE("a scoreboard has a slot, and one that is no number is none that there is") {
+TEST_CASE("a scoreboard has a slot, and what is no number is none") {
   CHECK(is_for_handle(scoreboard_line(7)));
   CHECK(decoded(scoreboard_line(7)).kind == Kind::scoreboard);
   CHECK(decoded(scoreboard_line(7)).number == 7);
-  constexpr auto none = ~std::uint64_t{0};
   for (const char* slot : {"-1", "1.5", "1e300", "\"7\"", "null", "[]", "99999999999999999999"}) {
     CAPTURE(slot);
     const std::string line = std::string(R"({"cmd":"NODE_BATON_SCOREBOARD","slot":)") + slot + "}";
     CHECK(decoded(line).kind == Kind::scoreboard);
-    CHECK(decoded(line).number == none);
+    CHECK_FALSE(decoded(line).number);
   }
-  CHECK(decoded(R"({"cmd":"NODE_BATON_SCOREBOARD"})").number == none);
+  CHECK_FALSE(decoded(R"({"cmd":"NODE_BATON_SCOREBOARD"})").number);
 }
 
 TEST_CASE("a glance is the master's to ask for, at any time") {
@@ -153,6 +152,11 @@ TEST_CASE("who may send what, and when") {
       Row{Kind::handle_nack, never, always},
       Row{Kind::ready, never, {true, true, true}},
       Row{Kind::withdraw, always, never},
+      Row{Kind::connections, always, never},
+      Row{Kind::taken, never, always},
+      Row{Kind::closed, never, always},
+      Row{Kind::open, never, always},
+      Row{Kind::all_closed, never, always},
       Row{Kind::plain, always, always},
       Row{Kind::internal, always, always},
   };
@@ -166,7 +170,56 @@ TEST_CASE("who may send what, and when") {
   }
 }
 
+TEST_CASE("the lines of connections, byte for byte") {
+  CHECK(greeting_line(false) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":0,"closes":false})");
+  CHECK(greeting_line(true) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":0,"closes":true})");
+  CHECK(connections_line(3, quoted("api")) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":3,"msg":"api"})");
+  CHECK(connections_line(1, quoted("\"\n")) == R"({"cmd":"NODE_BATON_CONNECTIONS","count":1,"msg":"\"\n"})");
+  CHECK(taken_line(253) == R"({"cmd":"NODE_BATON_TAKEN","count":253})");
+  CHECK(closed_line(7) == R"({"cmd":"NODE_BATON_CLOSED","count":7})");
+  CHECK(connection_line("server", false) == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"server"})");
+  CHECK(connection_line("server", true) == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"server","key":"baton"})");
+  CHECK(ask_open_line() == R"({"cmd":"NODE_SOCKET_GET_COUNT","key":"baton"})");
+  CHECK(ask_all_closed_line() == R"({"cmd":"NODE_SOCKET_NOTIFY_CLOSE","key":"baton"})");
+  CHECK(probe_line() == R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready?"})");
+}
+
+TEST_CASE("the lines of connections decode to what they are") {
+  CHECK(decoded(greeting_line(false)).kind == Kind::connections);
+  CHECK_FALSE(decoded(greeting_line(false)).wants_closes);
+  CHECK(decoded(greeting_line(true)).wants_closes);
+  CHECK(decoded(connections_line(3, quoted("api"))).number == 3U);
+  CHECK(decoded(taken_line(5)).kind == Kind::taken);
+  CHECK(decoded(taken_line(5)).number == 5U);
+  CHECK(decoded(closed_line(6)).kind == Kind::closed);
+  CHECK(decoded(closed_line(6)).number == 6U);
+  CHECK(decoded(connection_line("server", true)).detail == connection_type);
+  CHECK(decoded(ask_open_line()).kind == Kind::internal);  // Node's business, and of no use to our worker
+  CHECK(decoded(ask_all_closed_line()).kind == Kind::internal);
+  CHECK(decoded(R"({"cmd":"NODE_SOCKET_ALL_CLOSED","key":"baton"})").kind == Kind::all_closed);
+  const Message open = decoded(R"({"cmd":"NODE_SOCKET_COUNT","key":"baton","count":4})");
+  CHECK(open.kind == Kind::open);
+  CHECK(open.number == 4U);
+  CHECK(decoded(R"({"cmd":"NODE_SOCKET_COUNT","key":"another","count":4})").kind == Kind::internal);
+}
+
+TEST_CASE("a count that is none is nothing") {
+  for (const char* line :
+       {R"({"cmd":"NODE_BATON_TAKEN"})", R"({"cmd":"NODE_BATON_TAKEN","count":-1})",
+        R"({"cmd":"NODE_BATON_TAKEN","count":"1"})", R"({"cmd":"NODE_BATON_TAKEN","count":1.5})",
+        R"({"cmd":"NODE_BATON_TAKEN","count":99999999999999999999})", R"({"cmd":"NODE_BATON_TAKEN","count":[1]})"}) {
+    CAPTURE(line);
+    CHECK(decoded(line).kind == Kind::taken);
+    CHECK_FALSE(decoded(line).number);
+  }
+}
+
 TEST_CASE("every kind has its name") {
+  CHECK(name(Kind::connections) == "connections");
+  CHECK(name(Kind::taken) == "taken");
+  CHECK(name(Kind::closed) == "closed");
+  CHECK(name(Kind::open) == "open");
+  CHECK(name(Kind::all_closed) == "all_closed");
   CHECK(name(Kind::handle) == "handle");
   CHECK(name(Kind::handle_ack) == "handle_ack");
   CHECK(name(Kind::handle_nack) == "handle_nack");
