@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -152,18 +151,22 @@ int main(int argc, char** argv) {
   auto* counts = static_cast<Counts*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   if (counts == MAP_FAILED) return std::perror("mmap"), 1;
 
-  const int listener = bound_listener(port);
-  for (int i = 0; i < workers; ++i) {
-    if (checked(::fork(), "fork") != 0) continue;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    static Worker worker(listener, counts[i]);
-    worker.run();
-  }
-
+  // Before there is a worker that answers, and so a client that takes this process for ready.
   sigset_t signals;
   sigemptyset(&signals);
   for (const int each : {SIGUSR1, SIGTERM, SIGINT}) sigaddset(&signals, each);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
+
+  const int listener = bound_listener(port);
+  const pid_t parent = ::getpid();
+  for (int i = 0; i < workers; ++i) {
+    if (checked(::fork(), "fork") != 0) continue;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) return 1;
+    static Worker worker(listener, counts[i]);
+    worker.run();
+  }
+
   for (int got = 0; sigwait(&signals, &got) == 0 && got == SIGUSR1;) {
     unsigned long accepted = 0;
     unsigned long misses = 0;

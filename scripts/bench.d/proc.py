@@ -7,14 +7,20 @@ import subprocess
 from pathlib import Path
 
 
+def has_ended(pid):
+    """Whether it only waits for its parent to notice."""
+    return re.search(r"^State:\s+[ZX]", Path(f"/proc/{pid}/status").read_text(), re.M) is not None
+
+
 def tree(pid):
-    """The process and all that descend from it."""
+    """The process and all that descend from it, as far as they live."""
     found, waiting = [], [pid]
     while waiting:
         pid = waiting.pop()
         with contextlib.suppress(OSError):
-            children = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-            found.append(pid)
+            children = [(task / "children").read_text() for task in tasks(pid)]
+            if not has_ended(pid):
+                found.append(pid)
             waiting += map(int, " ".join(children).split())
     return found
 

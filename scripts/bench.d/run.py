@@ -30,8 +30,11 @@ class Run:
         """Its failure ends what is done with it in this part, and takes its numbers away, but the run goes on."""
         try:
             with running(name, workers, self.options, **more) as server:
-                yield server
-        except (BenchError, OSError, ValueError, subprocess.SubprocessError) as error:
+                try:
+                    yield server
+                except (OSError, LookupError, ValueError, subprocess.SubprocessError) as error:
+                    raise server.failure(f"could not be measured, {type(error).__name__}: {error}") from error
+        except (BenchError, OSError) as error:
             self.failed.add((part, name))
             self.wrong(part, name, str(error))
 
