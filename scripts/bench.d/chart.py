@@ -24,10 +24,11 @@ def position(ratio):
 def bar(name, ratio, top):
     end, middle = position(ratio), top + ROW / 2
     kind = "baton" if name.startswith("baton") else "other"
+    title = escape(TITLES[name].replace("`", ""))
     parts = [
-        f'<text class="text" x="{LEFT - 10}" y="{middle + 4.5:.1f}" text-anchor="end">{escape(TITLES[name].replace("`", ""))}</text>',
+        f'<text class="text" x="{LEFT - 10}" y="{middle + 4.5:.1f}" text-anchor="end">{title}</text>',
         f'<rect class="{kind}" x="{LEFT}" y="{middle - BAR / 2:.1f}" width="{end - LEFT:.1f}" height="{BAR}" rx="2"/>',
-        f'<text class="text" x="{end + 8:.1f}" y="{middle + 4.5:.1f}">{ratio:.2f}</text>',
+        f'<text class="text" x="{WIDTH - 20}" y="{middle + 4.5:.1f}" text-anchor="end">{ratio:.2f}</text>',
     ]
     if ratio > MOST:
         parts += [f'<path class="cut" stroke-width="3" d="M{end - x:.0f} {middle + 10:.0f}l6 -20"/>' for x in (22, 15)]
@@ -63,6 +64,7 @@ def draw(run):
     if not lines:
         return None
     body = "\n".join(lines)
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}" role="img">\n'
+    size = f'width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}"'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n'
             f"<title>Server CPU of each server, as a ratio to nginx's</title>\n<style>{STYLE}</style>\n"
             f'<rect class="page" x="0.5" y="0.5" width="{WIDTH - 1}" height="{top - 1}" rx="6"/>\n{body}\n</svg>\n')

@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import subprocess
+import time
 from statistics import median
 
 import proc
@@ -50,10 +51,10 @@ def check_answers(server, told, kind):
 
 def load(server, seconds, kind, threads):
     with server.same_processes():
-        machine, before = proc.machine_us(), proc.cpu_us(server.pids())
+        machine, began, before = proc.machine_us(), time.perf_counter(), proc.cpu_us(server.pids())
         told = wrk(server, seconds, kind, threads)
         cpu = sum(proc.cpu_us(server.pids()).values()) - sum(before.values())
-        machine = proc.machine_us() - machine
+        machine, took = proc.machine_us() - machine, time.perf_counter() - began
     check_answers(server, told, kind)
     requests = told["requests"]
     return {
@@ -61,7 +62,7 @@ def load(server, seconds, kind, threads):
         "cpu": cpu / requests,
         "client": told["client"] / requests,
         "errors": told["errors"],
-        "others": max(machine - cpu - told["client"], 0) / (told["us"] * os.cpu_count()),
+        "others": max(machine - cpu - told["client"], 0) / (took * 1e6 * os.cpu_count()),
     } | {key: told[key] / 1e3 for key in ("p50", "p99", "p99.9")}
 
 

@@ -30,7 +30,7 @@ def tasks(pid):
 
 
 def cpu_us(pids):
-    """User and system time by pid. As /proc/PID/stat has it, but in nanoseconds where that counts in hundredths of a second."""
+    """User and system time by pid. /proc/PID/stat has the same, but in hundredths of a second."""
     return {pid: sum(int((task / "schedstat").read_text().split()[0]) for task in tasks(pid)) / 1e3 for pid in pids}
 
 

@@ -37,6 +37,9 @@ class Run:
         except (BenchError, OSError) as error:
             self.failed.add((part, name))
             self.wrong(part, name, str(error))
+        else:
+            if server.was_killed:
+                self.wrong(part, name, "did not stop when it was asked to, and was killed")
 
     def rounds(self, part, names, count):
         """Each round's number and server. Another goes first in each, so that none always has the quieter machine."""
@@ -54,11 +57,10 @@ class Run:
     def add(self, metric, name, number, value):
         self.samples[metric][name][number] = value
 
-    def part_of(self, metric):
-        return metric.partition(".")[0]
-
     def by_round(self, metric, name):
-        return {} if (self.part_of(metric), name) in self.failed else self.samples[metric][name]
+        """A metric's name begins with its part."""
+        part = metric.partition(".")[0]
+        return {} if (part, name) in self.failed else self.samples[metric][name]
 
     def values(self, metric, name):
         return list(self.by_round(metric, name).values())

@@ -48,6 +48,7 @@ class Server:
         self.port = free_port()
         self.log_path = folder / "log"
         self.control = folder / "control.sock"
+        self.was_killed = False
         self.addresses = itertools.cycle(range(2, 250))
         with open(self.log_path, "wb") as log:
             self.started = time.perf_counter()
@@ -64,7 +65,8 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 handles.append(os.pidfd_open(pid))
         self.process.send_signal(signal.SIGTERM)
-        if not all_ended(handles):
+        self.was_killed = not all_ended(handles)
+        if self.was_killed:
             print(f"{Path(sys.argv[0]).name}: {self.name} did not stop within {DEADLINE_S} s and is killed", file=sys.stderr)
         for handle in handles:
             with contextlib.suppress(ProcessLookupError):
@@ -128,11 +130,12 @@ class Server:
             sockets = proc.listeners(self.port)
             # The files of baton's master: whoever hands connections over must hold the listener, and nobody else may.
             handing = bool(sockets & proc.sockets(self.process.pid))
-            if handing == (policy in HANDING) and (len(sockets) >= self.workers if policy == "reuseport" else len(sockets) == 1):
+            is_number_right = len(sockets) >= self.workers if policy == "reuseport" else len(sockets) == 1
+            if is_number_right and handing == (policy in HANDING):
                 return
             if time.perf_counter() > deadline:
-                raise self.failure(f"is asked for the policy {policy}, and has {len(sockets)} listening socket(s), of which its "
-                                   f"master holds {'some' if handing else 'none'}")
+                raise self.failure(f"is asked for the policy {policy}, and has {len(sockets)} listening socket(s), of which "
+                                   f"its master holds {'some' if handing else 'none'}")
             time.sleep(0.01)
 
     def await_idle(self):

@@ -15,9 +15,9 @@ def names(run):
 
 def measure(run):
     for number, name in run.rounds(PART, names(run), run.options.spreads):
-        with run.server(PART, name, WORKERS, flags=["--", "node", str(PARTS / "slow.js")]) as server:
+        flags = ["--", str(PARTS / "slow.sh"), run.options.baton, str(PARTS / "slow.js")]
+        with run.server(PART, name, WORKERS, flags=flags) as server:
             server.await_workers()
-            load.wrk(server, 1, "new", 1, CLIENTS)  # unmeasured: Node compiles what it runs often
             with server.same_processes():
                 told = load.wrk(server, 2 if run.options.quick else 5, "new", 1, CLIENTS)
             if told["errors"]:
@@ -33,8 +33,8 @@ def chapter(run):
     columns = Columns(run, names(run))
     return "\n\n".join([
         "## One worker is slow",
-        f"{WORKERS} workers, Node scripts on baton's channel, of which one sleeps 50 ms before each answer. {CLIENTS} clients, a "
-        "new connection for each request.",
+        f"{WORKERS} workers, of which one, a Node script, sleeps 50 ms before each answer. {CLIENTS} clients, a new connection "
+        "for each request.",
         columns.table({"p50, ms": columns.median(f"{PART}.p50", 2), "p99, ms": columns.median(f"{PART}.p99", 2),
                        "p99 to roundrobin's": columns.ratio(f"{PART}.p99", "baton-roundrobin"),
                        "requests/s": columns.median(f"{PART}.rate", 0)})])

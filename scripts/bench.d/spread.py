@@ -35,6 +35,6 @@ def chapter(run):
         cells[title] = {name: f"{middle[name]} ({spans[name]})" for name in columns.names}
     return "\n\n".join([
         "## How evenly connections fall on the workers",
-        f"{CONNECTIONS} connections over {WORKERS} workers: the busiest worker's share ÷ the mean, and in brackets the lowest "
-        f"and the highest of all rounds. {WORKERS}.00 is one worker with everything.",
+        f"{CONNECTIONS} connections over {WORKERS} workers: the busiest worker's share ÷ the mean, and in brackets the "
+        f"lowest and the highest of all rounds. {WORKERS}.00 is one worker with everything.",
         columns.table(cells)])

@@ -20,8 +20,8 @@ def chapter(run):
     columns = Columns(run)
     return "\n\n".join([
         "## Starting",
-        f"{WORKERS} workers. Memory is that of the workers, idle once each has answered, ÷ {WORKERS}: PSS counts a page that n "
-        "processes share as 1/n in each. HAProxy's are threads of one process.",
+        f"{WORKERS} workers. Memory is that of the workers, idle once each has answered, ÷ {WORKERS}: PSS counts a page that "
+        "n processes share as 1/n in each. HAProxy's are threads of one process.",
         columns.table({"first answer after exec, ms": columns.median(f"{PART}.ms", 1),
                        "to nginx": columns.ratio(f"{PART}.ms", "nginx"),
                        "lowest–highest": columns.range(f"{PART}.ms", 1),

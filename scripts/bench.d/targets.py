@@ -56,8 +56,8 @@ def against(what, part, metric, base, limit, **more):
 
 
 TARGETS = (
-    Target("busiest ÷ mean, 8 workers: one at a time / one each ms / as fast as one thread can", spread.PART, ("baton",), 1.02,
-           [median(f"{spread.PART}.{pattern}") for pattern in ("one", "paced", "burst")]),
+    Target("busiest ÷ mean, 8 workers: one at a time / one each ms / as fast as one thread can", spread.PART, ("baton",),
+           1.02, [median(f"{spread.PART}.{pattern}") for pattern in ("one", "paced", "burst")]),
     Target("the same, 64 at a time", spread.PART, ("baton",), 1.08, [median(f"{spread.PART}.many")]),
     Target("accept misses per connection, 8 workers: one at a time / under load", wakeups.PART, ("baton",), 0.02,
            [median(f"{wakeups.PART}.{kind}.misses") for kind in wakeups.KINDS], digits=4),
@@ -68,7 +68,8 @@ TARGETS = (
     against("requests/s", load.PART, f"{load.PART}.keep.rate", "nginx", 1.05, at_least=True),
     against("connections/s", load.PART, f"{load.PART}.new.rate", "nginx", 1.05, at_least=True),
     Target(f"`roundrobin`'s server CPU per connection, against {TITLES['node-cluster']}", load.PART,
-           ("baton-roundrobin", "node-cluster"), 0.20, [ratio(f"{load.PART}.new.cpu", "node-cluster", "baton-roundrobin")]),
+           ("baton-roundrobin", "node-cluster"), 0.20,
+           [ratio(f"{load.PART}.new.cpu", "node-cluster", "baton-roundrobin")]),
     Target("p99 with one slow worker of 8, `leastconn` against `roundrobin`", slow.PART, slow.NAMES, 0.25,
            [ratio(f"{slow.PART}.p99", "baton-roundrobin", "baton-leastconn")]),
     against("user memory per idle kept connection", idle.PART, f"{idle.PART}.bytes", "nginx", 1.0),
@@ -82,8 +83,8 @@ def disturbed(run):
     share = load.others(run)
     if share is None or share[0] <= MOST_OTHERS:
         return None
-    return (f"**Other processes took {share[0]:.0%} of the machine during the loads in the median, {share[1]:.0%} at most. More "
-            f"than {MOST_OTHERS:.0%} is too much to trust a ratio of times, or the evenness of what is over in a moment.**")
+    return (f"**Other processes took {share[0]:.0%} of the machine during the loads in the median, {share[1]:.0%} at most. "
+            f"More than {MOST_OTHERS:.0%} is too much to trust a ratio of times, or the evenness of what is over in a moment.**")
 
 
 def chapter(run):

@@ -51,6 +51,6 @@ def chapter(run):
     cells |= {f"misses, {title}": columns.median(f"{PART}.{kind}.misses", 4) for kind, title in KINDS.items()}
     return "\n\n".join([
         "## Wake-ups per connection",
-        f"{WORKERS} workers, a new connection for each request. Wake-ups are of all the server's processes. A miss is an accept "
-        "that finds nothing, because somebody else was quicker; only the floor and baton tell.",
+        f"{WORKERS} workers, a new connection for each request. Wake-ups are of all the server's processes. A miss is an "
+        "accept that finds nothing, because somebody else was quicker; only the floor and baton tell.",
         columns.table(cells)])
