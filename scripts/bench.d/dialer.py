@@ -6,12 +6,20 @@ import subprocess
 
 from servers import DEADLINE_S
 
-Dialed = collections.namedtuple("Dialed", "answered lost")  # counts by text, counts by reason
+# Counts by text, counts by reason, and how long the answers took: the microseconds of PERCENTILES.
+Dialed = collections.namedtuple("Dialed", "answered lost us")
+PERCENTILES = ("p50", "p99", "p99.9")
 
 
 def parsed(text):
     lines = re.findall(r"^(answered|lost) (\d+) (.*)$", text, re.M)
-    return Dialed(*({what: int(count) for word, count, what in lines if word == wanted} for wanted in ("answered", "lost")))
+    counts = ({what: int(count) for word, count, what in lines if word == wanted} for wanted in ("answered", "lost"))
+    waits = re.search(r"^us (\d+) (\d+) (\d+)$", text, re.M)
+    return Dialed(*counts, dict(zip(PERCENTILES, map(int, waits.groups()))) if waits else {})
+
+
+def counted(dialed):
+    return sum(dialed.answered.values()) + sum(dialed.lost.values())
 
 
 def command(server, pattern, count, addresses):
@@ -19,7 +27,7 @@ def command(server, pattern, count, addresses):
 
 
 def dial(server, pattern, count, addresses=1):
-    """Who answered how many. A connection that was lost is a failure: what is left of a pattern is another pattern."""
+    """A connection that was lost is a failure: what is left of a pattern is another pattern."""
     done = subprocess.run(command(server, pattern, count, addresses), capture_output=True, text=True, check=False,
                           timeout=2 * DEADLINE_S)
     return complete(server, parsed(done.stdout), count, done.stderr)
@@ -28,7 +36,7 @@ def dial(server, pattern, count, addresses=1):
 def complete(server, dialed, count, more):
     if dialed.lost or sum(dialed.answered.values()) != count:
         raise server.failure(f"answered {sum(dialed.answered.values())} of {count} connections, lost: {dialed.lost} {more}")
-    return dialed.answered
+    return dialed
 
 
 @contextlib.contextmanager
@@ -39,7 +47,7 @@ def idle_connections(server, count, addresses):
         try:
             text = ""
             # It tells all at once, and then waits.
-            while sum(map(sum, (counts.values() for counts in parsed(text)))) < count and (line := client.stdout.readline()):
+            while counted(parsed(text)) < count and (line := client.stdout.readline()):
                 text += line
             complete(server, parsed(text), count, "")
             yield

@@ -8,7 +8,7 @@ import time
 from statistics import median
 
 import proc
-from commands import PARTS
+from commands import HANDING, PARTS, TITLES, policy_of
 from servers import CLIENTS, DEADLINE_S
 from tables import Columns
 
@@ -53,16 +53,19 @@ def load(server, seconds, kind, threads):
     with server.same_processes():
         machine, began, before = proc.machine_us(), time.perf_counter(), proc.cpu_us(server.pids())
         told = wrk(server, seconds, kind, threads)
-        cpu = sum(proc.cpu_us(server.pids()).values()) - sum(before.values())
+        spent = {pid: us - before[pid] for pid, us in proc.cpu_us(server.pids()).items()}
         machine, took = proc.machine_us() - machine, time.perf_counter() - began
     check_answers(server, told, kind)
-    requests = told["requests"]
+    requests, cpu, whole = told["requests"], sum(spent.values()), took * 1e6 * os.cpu_count()
     return {
         "rate": requests / told["us"] * 1e6,
         "cpu": cpu / requests,
+        "master": spent[server.process.pid] / requests,
         "client": told["client"] / requests,
         "errors": told["errors"],
-        "others": max(machine - cpu - told["client"], 0) / (took * 1e6 * os.cpu_count()),
+        "server_share": 100 * cpu / whole,
+        "client_share": 100 * told["client"] / whole,
+        "others": max(machine - cpu - told["client"], 0) / whole,
     } | {key: told[key] / 1e3 for key in ("p50", "p99", "p99.9")}
 
 
@@ -90,29 +93,71 @@ def others(run):
     return (median(values), max(values)) if values else None
 
 
-def chapter(run):
+# The target of requests/s: how many times nginx's.
+GAIN = 1.05
+
+
+def dilution(run, metric):
+    """What a cheaper server can gain in requests/s, where the client takes its share of the same processors."""
+    server, client = run.median(metric + "cpu", "nginx"), run.median(metric + "client", "nginx")
+    if not server:
+        return None
+    both = server + client
+    return (f"Of what a request to nginx costs here, {client / both:.0%} is wrk's. On processors that both share, {GAIN} times "
+            f"nginx's requests/s takes a server of {(both / GAIN - client) / server:.2f} times its CPU, and one that costs "
+            f"nothing has {both / client:.2f} times.")
+
+
+def loads(run, kind, title):
+    columns, metric = Columns(run), f"{PART}.{kind}."
+    table = columns.table({
+        "requests/s": columns.median(metric + "rate", 0),
+        "to nginx": columns.ratio(metric + "rate", "nginx"),
+        "server CPU µs per request": columns.median(metric + "cpu", 2),
+        "to nginx ": columns.ratio(metric + "cpu", "nginx"),
+        "to the floor": columns.ratio(metric + "cpu", "floor"),
+        "lowest–highest round": columns.range(metric + "cpu", 2),
+        "client CPU µs per request": columns.median(metric + "client", 2),
+        "server / client, % of the machine": columns.joined([metric + "server_share", metric + "client_share"], 0),
+        "errors": columns.total(metric + "errors"),
+    })
+    source = "wrk has one address, and so one worker under `source`." if "baton-source" in run.options.only else None
+    return [f"## Short answers {title}", source, dilution(run, metric), table]
+
+
+def latencies(run):
     columns = Columns(run)
-    text = []
-    for kind, title in KINDS.items():
-        metric = f"{PART}.{kind}."
-        text += [f"## Short answers {title}"]
-        if "baton-source" in run.options.only:
-            text += ["wrk has one address, and so one worker under `source`."]
-        text += [columns.table({
-            "requests/s": columns.median(metric + "rate", 0),
-            "to nginx": columns.ratio(metric + "rate", "nginx"),
-            "server CPU µs per request": columns.median(metric + "cpu", 2),
-            "to nginx ": columns.ratio(metric + "cpu", "nginx"),
-            "to the floor": columns.ratio(metric + "cpu", "floor"),
-            "lowest–highest round": columns.range(metric + "cpu", 2),
-            "client CPU µs per request": columns.median(metric + "client", 2),
-            "errors": columns.total(metric + "errors"),
-        })]
-    spans = {title: columns.joined([f"{PART}.{kind}.{key}" for key in ("p50", "p99", "p99.9")], 2)
-             for kind, title in KINDS.items()}
-    text += ["## How late the answers are", "p50 / p99 / p99.9 in the loads above, ms. Pipelined, of all 16 together.",
-             columns.table(spans)]
-    text += ["## Resting after load", columns.table({
+    return ["## How late the answers are", f"p50 / p99 / p99.9 in the loads above, ms. Pipelined, of all {DEPTH} together.",
+            columns.table({title: columns.joined([f"{PART}.{kind}.{key}" for key in ("p50", "p99", "p99.9")], 2)
+                           for kind, title in KINDS.items()})]
+
+
+def hands(name):
+    return name == "node-cluster" or policy_of(name) in HANDING
+
+
+def handing(run):
+    """The new connections of the load are as many handed over, since these servers do it with each."""
+    columns, metric = Columns(run, list(filter(hands, run.options.only))), f"{PART}.new."
+    if not columns.names:
+        return []
+    return ["## Handing connections over", "Of the load with a new connection each. One master, on one processor of its own, "
+            "could hand over at most as many in a second as its own CPU per connection allows.",
+            columns.table({
+                "handed over/s": columns.median(metric + "rate", 0),
+                "master's CPU µs per connection": columns.median(metric + "master", 2),
+                "one master at most/s": columns.per_second(metric + "master"),
+                "server CPU µs per connection": columns.median(metric + "cpu", 2),
+                f"to {TITLES['node-cluster']}": columns.ratio(metric + "cpu", "node-cluster")})]
+
+
+def resting(run):
+    columns = Columns(run)
+    return ["## Resting after load", columns.table({
         "PSS, MiB": columns.median(f"{PART}.Pss", 1), "to nginx": columns.ratio(f"{PART}.Pss", "nginx"),
         "RSS, MiB": columns.median(f"{PART}.Rss", 1), "to nginx ": columns.ratio(f"{PART}.Rss", "nginx")})]
-    return "\n\n".join(text)
+
+
+def chapter(run):
+    text = [line for kind, title in KINDS.items() for line in loads(run, kind, title)]
+    return "\n\n".join(filter(None, text + handing(run) + latencies(run) + resting(run)))

@@ -185,9 +185,9 @@ class Server:
             counts = re.findall(rb"^accepted (\d+) misses (\d+)$", self.log_path.read_bytes(), re.M)[-1]
             return tuple(map(int, counts))
         if policy_of(self.name):
-            workers = self.status()["workers"]
-            if all("accept_misses" in worker for worker in workers):
-                return tuple(sum(worker[key] for worker in workers) for key in ("accepted", "accept_misses"))
+            # An older baton has none.
+            if totals := self.status().get("totals"):
+                return totals["accepted"], totals["accept_misses"]
         return None
 
     def status(self):

@@ -23,7 +23,7 @@ def measure(run):
             with server.same_processes():
                 for pattern, (_, times) in PATTERNS.items():
                     for time in range(times):
-                        answered = dial(server, pattern, CONNECTIONS, addresses)
+                        answered = dial(server, pattern, CONNECTIONS, addresses).answered
                         run.add(f"{PART}.{pattern}", name, (number, time), busiest_to_mean(answered))
 
 

@@ -26,6 +26,11 @@ class Columns:
     def ratio(self, metric, base):
         return {name: number(self.run.ratio(metric, name, base), 2) for name in self.names}
 
+    def per_second(self, metric):
+        """How many, of what costs so many microseconds."""
+        costs = {name: self.run.median(metric, name) for name in self.names}
+        return {name: number(1e6 / cost if cost else None, 0) for name, cost in costs.items()}
+
     def range(self, metric, digits):
         cells = {}
         for name in self.names:

@@ -12,7 +12,7 @@ KINDS = {"one": "one at a time", "load": "64 at a time, as fast as they are answ
 
 def one_at_a_time(server, _):
     addresses = CONNECTIONS if server.name == "baton-source" else 1
-    return sum(dial(server, "one", CONNECTIONS, addresses).values()), 0
+    return sum(dial(server, "one", CONNECTIONS, addresses).answered.values()), 0
 
 
 def under_load(server, options):
