@@ -2,14 +2,14 @@
 from pathlib import Path
 
 PARTS = Path(__file__).resolve().parent
-# All that scripts/bench measures. baton's own-port is not among them: there a client says by the port which worker it
-# wants, so that nothing is left to balance, and each worker's path is that of `shared` with a listener to itself.
+# All that scripts/bench measures.
 TITLES = {
     "baton": "baton, `shared`",
     "baton-reuseport": "baton, `reuseport`",
     "baton-roundrobin": "baton, `roundrobin`",
     "baton-leastconn": "baton, `leastconn`",
     "baton-source": "baton, `source`",
+    "baton-own-port": "baton, `own-port`",
     "floor": "bare epoll loop (the floor)",
     "nginx": "nginx, `return 200`",
     "nginx-reuseport": "nginx, `reuseport`",
@@ -27,6 +27,11 @@ def policy_of(name):
     return (policy or "shared") if kind == "baton" else None
 
 
+def balancing(names):
+    """Without own-port, where the client says by the port which worker it wants, and nothing is left to balance."""
+    return [name for name in names if policy_of(name) != "own-port"]
+
+
 def configured(folder, name, replacements):
     text = (PARTS / f"{name}.conf").read_text()
     for key, value in replacements.items():
@@ -42,7 +47,8 @@ def command(server, folder, flags):
     port, workers = str(server.port), str(server.workers)
     if kind == "baton":
         chosen = ["--policy", variant] if variant else []
-        where = ["-l", f"127.0.0.1:{port}", "--control", str(folder / "control.sock")]
+        ports = f"{port}-{server.ports[-1]}" if variant == "own-port" else port
+        where = ["-l", f"127.0.0.1:{ports}", "--control", str(folder / "control.sock")]
         return [server.options.baton, *where, "-w", workers, *chosen, *flags]
     if kind == "floor":
         return [server.options.floor, port, workers]

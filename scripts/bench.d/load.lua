@@ -1,4 +1,13 @@
 -- wrk's side of scripts/bench: how many requests are sent at a time, and one line of JSON at the end.
+-- A server of several ports has as many in a row from that of the URL; each thread of wrk has one of them.
+local threads = 0
+
+function setup(thread)
+  local port = wrk.port + threads % os.getenv('BENCH_PORTS')
+  thread.addr = wrk.lookup(wrk.host, string.format('%d', port))[1]
+  threads = threads + 1
+end
+
 function init(args)
   local one = wrk.format()
   local all = one:rep(tonumber(args[1]))

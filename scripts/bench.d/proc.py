@@ -65,20 +65,21 @@ def sockets(pid):
     return held
 
 
-def listeners(port):
-    """The inodes of the IPv4 sockets that listen on that port."""
+def listeners(ports):
+    """The inodes of the IPv4 sockets that listen on these ports."""
     found = set()
     with open("/proc/net/tcp", encoding="ascii") as rows:
         next(rows)
         # They come first. What follows can be a hundred thousand connections.
         for row in itertools.takewhile(lambda row: row[3] == "0A", map(str.split, rows)):
-            if int(row[1].partition(":")[2], 16) == port:
+            if int(row[1].partition(":")[2], 16) in ports:
                 found.add(row[9])
     return found
 
 
-def connections(port):
-    """Those that the side with that port still has to close."""
+def connections(ports):
+    """Those that the side with one of these ports still has to close."""
     # /proc/net/tcp would be read through all that wait for the end of TIME_WAIT.
-    command = ["ss", "-tnH", "state", "established", "state", "close-wait", f"sport = :{port}"]
+    command = ["ss", "-tnH", "state", "established", "state", "close-wait",
+               f"sport >= :{ports[0]} and sport <= :{ports[-1]}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

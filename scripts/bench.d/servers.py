@@ -25,10 +25,17 @@ class BenchError(Exception):
     pass
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """So many in a row."""
+    for _ in range(100):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
+            probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+            probes[0].bind(("127.0.0.1", 0))
+            first = probes[0].getsockname()[1]
+            for number, probe in enumerate(probes[1:], 1):
+                probe.bind(("127.0.0.1", first + number))
+            return range(first, first + count)
+    raise BenchError(f"found no {count} free ports in a row")
 
 
 def plain_environment():
@@ -45,7 +52,10 @@ class Server:
         self.workers = workers
         self.options = options
         self.connections = connections
-        self.port = free_port()
+        # Of all but own-port there is one.
+        self.ports = free_ports(workers if policy_of(name) == "own-port" else 1)
+        self.port = self.ports[0]
+        self.next_port = itertools.cycle(self.ports)
         self.log_path = folder / "log"
         self.control = folder / "control.sock"
         self.was_killed = False
@@ -86,7 +96,7 @@ class Server:
         # From its own address, a connect to a port that nobody listens on yet can meet itself, and so take the port. And
         # each from another, since some servers choose the worker by it.
         address = f"127.0.0.{next(self.addresses)}"
-        return socket.create_connection(("127.0.0.1", self.port), DEADLINE_S, source_address=(address, 0))
+        return socket.create_connection(("127.0.0.1", next(self.next_port)), DEADLINE_S, source_address=(address, 0))
 
     def answer(self, close):
         """The bytes of one answer, to what wrk asks."""
@@ -127,10 +137,11 @@ class Server:
         """By who holds the listening sockets: a name in the command line proves nothing."""
         deadline = time.perf_counter() + 2
         while True:
-            sockets = proc.listeners(self.port)
+            sockets = proc.listeners(self.ports)
             # The files of baton's master: whoever hands connections over must hold the listener, and nobody else may.
             handing = bool(sockets & proc.sockets(self.process.pid))
-            is_number_right = len(sockets) >= self.workers if policy == "reuseport" else len(sockets) == 1
+            each = policy in ("reuseport", "own-port")
+            is_number_right = len(sockets) >= self.workers if each else len(sockets) == 1
             if is_number_right and handing == (policy in HANDING):
                 return
             if time.perf_counter() > deadline:
@@ -141,7 +152,7 @@ class Server:
     def await_idle(self):
         """Until the connections of a load are closed, which takes a server a little longer than the client."""
         deadline = time.perf_counter() + DEADLINE_S
-        while left := proc.connections(self.port):
+        while left := proc.connections(self.ports):
             if time.perf_counter() > deadline:
                 raise self.failure(f"holds connections {DEADLINE_S} s after a load: {', '.join(left)}")
             time.sleep(0.01)

@@ -5,7 +5,7 @@ from tables import Columns
 
 PART = "slow"
 WORKERS = 8
-CONNECTIONS, QUICK_CONNECTIONS = 10_000, 2000
+CONNECTIONS, QUICK_CONNECTIONS = 5000, 2000
 NAMES = ("baton-roundrobin", "baton-leastconn")
 
 
@@ -30,7 +30,7 @@ def chapter(run):
     columns = Columns(run, names(run))
     return "\n\n".join([
         "## One worker is slow",
-        f"{WORKERS} workers, of which one, a Node script, sleeps 50 ms before each answer. 8 clients, a new connection for each "
-        "request. Not from wrk, which corrects its percentiles: see below.",
+        f"{WORKERS} workers, of which one, a Node script, sleeps 50 ms before each answer. 8 clients, a new connection for "
+        "each request. Not from wrk, which corrects its percentiles: see below.",
         columns.table({f"{key}, ms": columns.median(f"{PART}.{key}", 2) for key in PERCENTILES}
                       | {"p99 to roundrobin's": columns.ratio(f"{PART}.p99", "baton-roundrobin")})])

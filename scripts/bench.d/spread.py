@@ -1,4 +1,5 @@
 """Evenness: how the connections of four patterns fall on the workers."""
+from commands import balancing
 from dialer import dial
 from tables import Columns
 
@@ -15,7 +16,7 @@ def busiest_to_mean(answered):
 
 
 def measure(run):
-    for number, name in run.rounds(PART, run.options.only, run.options.spreads):
+    for number, name in run.rounds(PART, balancing(run.options.only), run.options.spreads):
         # A client address each, where the worker is chosen by it.
         addresses = CONNECTIONS if name == "baton-source" else 1
         with run.server(PART, name, WORKERS, connections=2 * CONNECTIONS) as server:
@@ -28,7 +29,7 @@ def measure(run):
 
 
 def chapter(run):
-    columns = Columns(run)
+    columns = Columns(run, balancing(run.options.only))
     cells = {}
     for pattern, (title, _) in PATTERNS.items():
         middle, spans = columns.median(f"{PART}.{pattern}", 2), columns.range(f"{PART}.{pattern}", 2)

@@ -25,7 +25,8 @@ class Target:
     def row(self, run):
         values = [measure(run) for measure in self.measures]
         sign = "≥" if self.at_least else "≤"
-        shown = " / ".join(NOTHING if value is None else f"{value:.{self.digits}f}" for value in values)
+        # A digit more than the limit has, so that what is missed by little does not look met.
+        shown = " / ".join(NOTHING if value is None else f"{value:.{self.digits + 1}f}" for value in values)
         return [self.what, f"{sign} {self.limit:.{self.digits}f}", shown, self.verdict(run, values)]
 
     def verdict(self, run, values):
@@ -60,7 +61,7 @@ TARGETS = (
            1.02, [median(f"{spread.PART}.{pattern}") for pattern in ("one", "paced", "burst")]),
     Target("the same, 64 at a time", spread.PART, ("baton",), 1.08, [median(f"{spread.PART}.many")]),
     Target("accept misses per connection, 8 workers: one at a time / under load", wakeups.PART, ("baton",), 0.02,
-           [median(f"{wakeups.PART}.{kind}.misses") for kind in wakeups.KINDS], digits=4),
+           [median(f"{wakeups.PART}.{kind}.misses") for kind in wakeups.KINDS], digits=3),
     against("server CPU per request, kept connections", load.PART, f"{load.PART}.keep.cpu", "nginx", 0.90),
     against("server CPU per request, kept connections", load.PART, f"{load.PART}.keep.cpu", "floor", 1.15),
     against("server CPU per connection, new one each", load.PART, f"{load.PART}.new.cpu", "nginx", 0.95),
@@ -84,7 +85,8 @@ def disturbed(run):
     if share is None or share[0] <= MOST_OTHERS:
         return None
     return (f"**Other processes took {share[0]:.0%} of the machine during the loads in the median, {share[1]:.0%} at most. "
-            f"More than {MOST_OTHERS:.0%} is too much to trust a ratio of times, or the evenness of what is over in a moment.**")
+            f"More than {MOST_OTHERS:.0%} is too much to trust a ratio of times, or the evenness of what is over in a "
+            "moment.**")
 
 
 def chapter(run):

@@ -1,6 +1,7 @@
 """How often the kernel wakes a server's processes for a connection, and how often for nothing."""
 import load
 import proc
+from commands import balancing
 from dialer import dial
 from tables import Columns
 
@@ -38,7 +39,7 @@ def measure_kind(run, server, kind, action, number):
 
 
 def measure(run):
-    for number, name in run.rounds(PART, run.options.only, run.options.spreads):
+    for number, name in run.rounds(PART, balancing(run.options.only), run.options.spreads):
         with run.server(PART, name, WORKERS) as server:
             server.await_workers()
             for kind, action in (("one", one_at_a_time), ("load", under_load)):
@@ -46,7 +47,7 @@ def measure(run):
 
 
 def chapter(run):
-    columns = Columns(run)
+    columns = Columns(run, balancing(run.options.only))
     cells = {f"wake-ups, {title}": columns.median(f"{PART}.{kind}.wakeups", 2) for kind, title in KINDS.items()}
     cells |= {f"misses, {title}": columns.median(f"{PART}.{kind}.misses", 4) for kind, title in KINDS.items()}
     return "\n\n".join([
