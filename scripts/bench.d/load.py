@@ -2,11 +2,9 @@
 import json
 import os
 import re
-import resource
 import subprocess
-import time
-from statistics import median
 
+import others
 import proc
 from commands import HANDING, PARTS, TITLES, policy_of
 from servers import CLIENTS, DEADLINE_S
@@ -20,18 +18,12 @@ TIMED = ("keep", "new")
 ERRORS = ("connect", "read", "write", "timeout", "status")
 
 
-def client_cpu_us():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (usage.ru_utime + usage.ru_stime) * 1e6
-
-
-def wrk(server, seconds, kind, threads, clients=CLIENTS):
-    """What load.lua tells, and the processor time of wrk itself."""
+def wrk(server, seconds, kind, threads):
+    """What load.lua tells."""
     header = ["-H", "Connection: close"] if kind == "new" else []
     depth = DEPTH if kind == "pipelined" else 1
-    command = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds}s", "-s", PARTS / "load.lua", *header,
+    command = ["wrk", f"-t{threads}", f"-c{CLIENTS}", f"-d{seconds}s", "-s", PARTS / "load.lua", *header,
                f"http://127.0.0.1:{server.port}/", "--", str(depth)]
-    before = client_cpu_us()
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + DEADLINE_S, check=False,
                           env=os.environ | {"BENCH_PORTS": str(len(server.ports))})
     found = re.search(r"^\{.*}$", done.stdout, re.M)
@@ -40,7 +32,7 @@ def wrk(server, seconds, kind, threads, clients=CLIENTS):
     told = json.loads(found[0])
     if told["requests"] == 0:
         raise server.failure(f"answered nothing in {seconds} s of load, wrk said: {done.stdout}".strip())
-    return told | {"client": client_cpu_us() - before, "errors": sum(told[key] for key in ERRORS)}
+    return told | {"errors": sum(told[key] for key in ERRORS)}
 
 
 def check_answers(server, told, kind):
@@ -54,21 +46,20 @@ def check_answers(server, told, kind):
 
 def load(server, seconds, kind, threads):
     with server.same_processes():
-        machine, began, before = proc.machine_us(), time.perf_counter(), proc.cpu_us(server.pids())
+        shares = others.Shares(server)
         told = wrk(server, seconds, kind, threads)
-        spent = {pid: us - before[pid] for pid, us in proc.cpu_us(server.pids()).items()}
-        machine, took = proc.machine_us() - machine, time.perf_counter() - began
+        shares.take()
     check_answers(server, told, kind)
-    requests, cpu, whole = told["requests"], sum(spent.values()), took * 1e6 * os.cpu_count()
+    requests = told["requests"]
     return {
         "rate": requests / told["us"] * 1e6,
-        "cpu": cpu / requests,
-        "master": spent[server.process.pid] / requests,
-        "client": told["client"] / requests,
+        "cpu": shares.cpu / requests,
+        "master": shares.spent[server.process.pid] / requests,
+        "client": shares.client / requests,
         "errors": told["errors"],
-        "server_share": 100 * cpu / whole,
-        "client_share": 100 * told["client"] / whole,
-        "others": max(machine - cpu - told["client"], 0) / whole,
+        "server_share": 100 * shares.cpu / shares.whole,
+        "client_share": 100 * shares.client / shares.whole,
+        "others": shares.others,
     } | {key: told[key] / 1e3 for key in ("p50", "p99", "p99.9")}
 
 
@@ -80,20 +71,16 @@ def measure(run):
             if name.startswith("node"):
                 wrk(server, 1, "keep", options.threads)  # unmeasured: Node compiles what it runs often
             for kind in KINDS:
-                for key, value in load(server, options.seconds, kind, options.threads).items():
+                measured = load(server, options.seconds, kind, options.threads)
+                run.add(f"{PART}.{others.METRIC}", name, (number, kind), measured.pop("others"))
+                for key, value in measured.items():
                     run.add(f"{PART}.{kind}.{key}", name, number, value)
-                    if key == "errors" and value:
-                        run.wrong(PART, name, f"errors under load ({KINDS[kind]}): see the table")
+                if measured["errors"]:
+                    run.wrong(PART, name, f"errors under load ({KINDS[kind]}): see the table")
             server.await_idle()
             memory = proc.memory_bytes(server.pids())
             for key in ("Pss", "Rss"):
                 run.add(f"{PART}.{key}", name, number, memory[key] / 2**20)
-
-
-def others(run):
-    """Which part of the machine went to those that have no part in the loads: in the middle, and at most."""
-    values = [value for kind in KINDS for name in run.options.only for value in run.values(f"{PART}.{kind}.others", name)]
-    return (median(values), max(values)) if values else None
 
 
 # The target of requests/s: how many times nginx's.

@@ -1,4 +1,5 @@
 """Evenness: how the connections of four patterns fall on the workers."""
+import others
 from commands import balancing
 from dialer import dial
 from tables import Columns
@@ -22,10 +23,13 @@ def measure(run):
         with run.server(PART, name, WORKERS, connections=2 * CONNECTIONS) as server:
             server.await_workers()
             with server.same_processes():
+                shares = others.Shares(server)
                 for pattern, (_, times) in PATTERNS.items():
                     for time in range(times):
                         answered = dial(server, pattern, CONNECTIONS, addresses).answered
                         run.add(f"{PART}.{pattern}", name, (number, time), busiest_to_mean(answered))
+                shares.take()
+            run.add(f"{PART}.{others.METRIC}", name, number, shares.others)
 
 
 def chapter(run):

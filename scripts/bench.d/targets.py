@@ -3,16 +3,13 @@ import math
 
 import idle
 import load
+import others
 import slow
 import spread
 import start
 import wakeups
 from commands import TITLES
 from tables import NOTHING, markdown
-
-
-# Of the machine's time: beyond it, what was measured is how the scheduler shares it out.
-MOST_OTHERS = 0.1
 
 
 class Target:
@@ -79,14 +76,16 @@ TARGETS = (
 )
 
 
+# Whose numbers are only as good as the machine is quiet.
+TOUCHY = (load.PART, spread.PART)
+
+
 def disturbed(run):
     """What is to be said of the machine where it was not ours, or None."""
-    share = load.others(run)
-    if share is None or share[0] <= MOST_OTHERS:
+    if not others.too_many(run, TOUCHY):
         return None
-    return (f"**Other processes took {share[0]:.0%} of the machine during the loads in the median, {share[1]:.0%} at most. "
-            f"More than {MOST_OTHERS:.0%} is too much to trust a ratio of times, or the evenness of what is over in a "
-            "moment.**")
+    return (f"**Other processes took of the machine: {others.told(run, TOUCHY)}. More than {others.MOST:.0%} is too much to "
+            "trust a ratio of times, or the evenness of what is over in a moment.**")
 
 
 def chapter(run):
