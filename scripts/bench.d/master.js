@@ -6,7 +6,7 @@ const path = require('node:path');
 const [port, workers] = process.argv.slice(2).map(Number);
 const children = Array.from({ length: workers }, () => fork(path.join(__dirname, 'worker.js')));
 const server = net.createServer();
-server.listen(port, '127.0.0.1', () => {
+server.listen({ port, host: '127.0.0.1', backlog: 4096 }, () => {
   for (const child of children) child.send('server', server);
   server.close();
 });

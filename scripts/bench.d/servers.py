@@ -1,5 +1,7 @@
-"""The servers that scripts/bench and scripts/chaos compare: how each is started, known to be ready, observed and stopped."""
+"""One running server of scripts/bench and scripts/chaos: how it is known to be ready, asked, observed and stopped."""
 import contextlib
+import itertools
+import json
 import os
 import re
 import select
@@ -11,20 +13,29 @@ import tempfile
 import time
 from pathlib import Path
 
-PARTS = Path(__file__).resolve().parent
+import proc
+from commands import HANDING, command, policy_of
+
 DEADLINE_S = 20
 CLIENTS = 64
-TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
+USUAL_CONNECTIONS = 768  # Debian's nginx.conf
 
 
 class BenchError(Exception):
     pass
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """So many in a row."""
+    for _ in range(100):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
+            probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+            probes[0].bind(("127.0.0.1", 0))
+            first = probes[0].getsockname()[1]
+            for number, probe in enumerate(probes[1:], 1):
+                probe.bind(("127.0.0.1", first + number))
+            return range(first, first + count)
+    raise BenchError(f"found no {count} free ports in a row")
 
 
 def plain_environment():
@@ -36,29 +47,23 @@ def plain_environment():
 class Server:
     """One running server and all its processes."""
 
-    def __init__(self, name, workers, options, folder, flags):
+    def __init__(self, name, workers, options, folder, flags, connections):
         self.name = name
         self.workers = workers
-        self.port = free_port()
+        self.options = options
+        self.connections = connections
+        # Of all but own-port there is one.
+        self.ports = free_ports(workers if policy_of(name) == "own-port" else 1)
+        self.port = self.ports[0]
+        self.next_port = itertools.cycle(self.ports)
         self.log_path = folder / "log"
-        command = self.command(options, folder, flags)
+        self.control = folder / "control.sock"
+        self.was_killed = False
+        self.addresses = itertools.cycle(range(2, 250))
         with open(self.log_path, "wb") as log:
             self.started = time.perf_counter()
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=plain_environment(), start_new_session=True)
-
-    def command(self, options, folder, flags):
-        if self.name == "baton":
-            where = ["-l", f"127.0.0.1:{self.port}", "--control", str(folder / "control.sock")]
-            return [options.baton, *where, "-w", str(self.workers), *flags]
-        if self.name == "node":
-            return ["node", str(PARTS / "master.js"), str(self.port), str(self.workers)]
-        template = (PARTS / f"{self.name}.conf").read_text()
-        config = folder / f"{self.name}.conf"
-        config.write_text(template.replace("@WORKERS@", str(self.workers)).replace("@PORT@", str(self.port)))
-        if self.name == "haproxy":
-            return ["haproxy", "-W", "-db", "-f", str(config)]
-        return ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)]
+            self.process = subprocess.Popen(command(self, folder, flags), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=plain_environment(), start_new_session=True)
 
     def failure(self, what):
         tail = self.log_path.read_bytes()[-2000:].decode(errors="replace").strip()
@@ -70,7 +75,8 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 handles.append(os.pidfd_open(pid))
         self.process.send_signal(signal.SIGTERM)
-        if not all_ended(handles):
+        self.was_killed = not all_ended(handles)
+        if self.was_killed:
             print(f"{Path(sys.argv[0]).name}: {self.name} did not stop within {DEADLINE_S} s and is killed", file=sys.stderr)
         for handle in handles:
             with contextlib.suppress(ProcessLookupError):
@@ -87,8 +93,22 @@ class Server:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def connect(self):
-        # From its own address, a connect to a port that nobody listens on yet can meet itself, and so take the port.
-        return socket.create_connection(("127.0.0.1", self.port), DEADLINE_S, source_address=("127.0.0.2", 0))
+        # From its own address, a connect to a port that nobody listens on yet can meet itself, and so take the port. And
+        # each from another, since some servers choose the worker by it.
+        address = f"127.0.0.{next(self.addresses)}"
+        return socket.create_connection(("127.0.0.1", next(self.next_port)), DEADLINE_S, source_address=(address, 0))
+
+    def answer(self, close):
+        """The bytes of one answer, to what wrk asks."""
+        header = b"Connection: close\r\n" if close else b""
+        with self.connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\n" + header + b"\r\n")
+            if not close:
+                client.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+        if not re.match(rb"HTTP/1.1 200 .*pid is [^\n]+\n", answer, re.S):
+            raise self.failure(f"answers {answer!r}")
+        return answer
 
     def first_answer_ms(self):
         """Asks in a tight loop from the moment of the start until a whole answer has come."""
@@ -110,13 +130,32 @@ class Server:
                 answered |= ask([stack.enter_context(self.connect()) for _ in range(CLIENTS)])
             if time.perf_counter() - self.started > DEADLINE_S:
                 raise self.failure(f"has had answers from {len(answered)} of {self.workers} workers in {DEADLINE_S} s")
+        if policy_of(self.name):
+            self.check_policy(policy_of(self.name))
 
-    def await_idle(self, descriptors):
+    def check_policy(self, policy):
+        """By who holds the listening sockets: a name in the command line proves nothing."""
+        deadline = time.perf_counter() + 2
+        while True:
+            sockets = proc.listeners(self.ports)
+            # The files of baton's master: whoever hands connections over must hold the listener, and nobody else may.
+            handing = bool(sockets & proc.sockets(self.process.pid))
+            each = policy in ("reuseport", "own-port")
+            is_number_right = len(sockets) >= self.workers if each else len(sockets) == 1
+            if is_number_right and handing == (policy in HANDING):
+                return
+            if time.perf_counter() > deadline:
+                raise self.failure(f"is asked for the policy {policy}, and has {len(sockets)} listening socket(s), of which "
+                                   f"its master holds {'some' if handing else 'none'}")
+            time.sleep(0.01)
+
+    def await_idle(self):
         """Until the connections of a load are closed, which takes a server a little longer than the client."""
         deadline = time.perf_counter() + DEADLINE_S
-        while self.descriptors() > descriptors:
+        while left := proc.connections(self.ports):
             if time.perf_counter() > deadline:
-                raise self.failure(f"holds {self.descriptors()} descriptors after a load, {descriptors} before")
+                raise self.failure(f"holds connections {DEADLINE_S} s after a load: {', '.join(left)}")
+            time.sleep(0.01)
 
     def await_log(self, text, count):
         """Until the log holds `text` that many times."""
@@ -138,38 +177,49 @@ class Server:
             time.sleep(0.001)
 
     def pids(self):
-        found, waiting = [], [self.process.pid]
-        while waiting:
-            pid = waiting.pop()
-            with contextlib.suppress(OSError):
-                children = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-                found.append(pid)
-                waiting += map(int, " ".join(children).split())
-        return found
+        return proc.tree(self.process.pid)
 
-    def descriptors(self):
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
+    @contextlib.contextmanager
+    def same_processes(self):
+        """What a process that ends takes along is lost: its time, and a lower cost would be its reward."""
+        before = set(self.pids())
+        yield
+        if set(self.pids()) != before:
+            raise self.failure(f"had the processes {sorted(before)} before a load and {sorted(self.pids())} after it")
 
-    def cpu_us(self):
-        """Processor time by pid."""
-        times = {}
-        for pid in self.pids():
-            # The name may hold anything, so fields are counted from its closing parenthesis.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            times[pid] = (int(fields[11]) + int(fields[12])) * TICK_US
-        return times
+    def accepts(self):
+        """Connections accepted so far, and accepts that found none; None of a server that does not tell."""
+        if self.name == "floor":
+            said = self.log_path.read_bytes().count(b"accepted ")
+            self.process.send_signal(signal.SIGUSR1)
+            self.await_log(b"misses ", said + 1)
+            counts = re.findall(rb"^accepted (\d+) misses (\d+)$", self.log_path.read_bytes(), re.M)[-1]
+            return tuple(map(int, counts))
+        if policy_of(self.name):
+            # An older baton has none.
+            if totals := self.status().get("totals"):
+                return totals["accepted"], totals["accept_misses"]
+        return None
 
-    def memory_mib(self):
-        text = "".join(Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
-        return {key: sum(map(int, re.findall(rf"^{key}:\s+(\d+)", text, re.M))) / 1024 for key in ("Pss", "Rss")}
+    def status(self):
+        """baton's, from its control socket."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(DEADLINE_S)
+            client.connect(str(self.control))
+            client.sendall(b"GET /status HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            head, _, body = b"".join(iter(lambda: client.recv(65536), b"")).partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise self.failure(f"answers its status with: {head.decode(errors='replace')}")
+        return json.loads(body)
 
 
 def ask(clients):
-    """The pids that answered on these connections."""
+    """Who answered on these connections: the pid, as text; a server of threads says more."""
     for client in clients:
         client.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
     answers = (b"".join(iter(lambda: client.recv(4096), b"")) for client in clients)
-    return {int(found[1]) for answer in answers if (found := re.match(rb"HTTP/1.1 200 .*pid is (\d+)\n", answer, re.S))}
+    found = (re.match(rb"HTTP/1.1 200 .*pid is ([^\n]+)\n", answer, re.S) for answer in answers)
+    return {answer[1].decode() for answer in found if answer}
 
 
 def all_ended(handles):
@@ -186,9 +236,10 @@ def all_ended(handles):
 
 
 @contextlib.contextmanager
-def running(name, workers, options, flags=()):
+def running(name, workers, options, flags=(), connections=USUAL_CONNECTIONS):
+    """`connections` is what a worker of nginx makes room for, and pays for with memory, at its start."""
     with tempfile.TemporaryDirectory(prefix="baton-bench-") as folder:
-        server = Server(name, workers, options, Path(folder), flags)
+        server = Server(name, workers, options, Path(folder), flags, connections)
         try:
             yield server
         finally:
