@@ -290,15 +290,15 @@ TEST_CASE("the master holds the listener and what is on its way, and nothing els
   baton.workers();
   answering_pid(baton.address());
   const auto base = [&] { return descriptors_of(baton.pid()).size(); };
-  const std::size_t before = base();
+  const std::size_t before = base();  // and perhaps that connection, on its way
   std::vector<std::unique_ptr<Connection>> connections;
   for (int i = 0; i < 200; ++i) connections.push_back(kept(baton.address()));
   for (const auto& each : connections) pid_in(each->read_response());
-  CHECK(becomes_true([&] { return base() == before; }));
+  CHECK(becomes_true([&] { return base() <= before; }));
   Traffic traffic(baton.address(), Connections::fresh, 8);
   traffic.wait_for_answers(500);
   check_unharmed(traffic);
-  CHECK(becomes_true([&] { return base() == before; }));
+  CHECK(becomes_true([&] { return base() <= before; }));
 }
 
 TEST_CASE("a command's workers start with the limit of open files that baton was started with") {
