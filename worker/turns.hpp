@@ -45,7 +45,7 @@ class Turns {
   /// `in_vain`: connections had been left waiting.
   void come_back(bool in_vain);
 
- public:
+ private:
   struct Others {
     std::uint64_t furthest = 0;
     std::int64_t count = 0;
