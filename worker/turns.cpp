@@ -9,6 +9,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto patience = 1ms;
+constexpr auto window = 100ms;
+constexpr std::int64_t turns_for_one_ahead = 100;
 /// How many turns a worker that was busy makes good.
 constexpr std::uint64_t most_arrears = 64;
 constexpr std::int64_t most_lead = std::int64_t{1} << 40;
@@ -32,7 +34,7 @@ Turns::Others Turns::look_at_others() const {
 bool Turns::is_ahead() const {
   if (counters_.turns() == 0) return false;
   const Others others = look_at_others();
-  return static_cast<std::int64_t>(others.arrears) > others.count * allowed_lead_;
+  return static_cast<std::int64_t>(others.arrears) > others.count * (allowed_lead_ + busy_lead_);
 }
 
 void Turns::join() {
@@ -48,6 +50,19 @@ void Turns::take() {
   if (counters_.turns() == 0) return;
   const std::uint64_t furthest = look_at_others().furthest;
   counters_.set_turns(std::max(counters_.turns() + 1, furthest - std::min(furthest, most_arrears)));
+  measure_load();
+}
+
+void Turns::measure_load() {
+  ++recent_turns_;
+  const std::int64_t lead = recent_turns_ / turns_for_one_ahead;
+  if (now_ < window_end_) {
+    busy_lead_ = std::max(busy_lead_, lead);
+    return;
+  }
+  busy_lead_ = lead;
+  recent_turns_ = 0;
+  window_end_ = now_ + window;
 }
 
 void Turns::step_out() {

@@ -3,6 +3,9 @@
 // and one that is ahead of its neighbours stays out of line for a moment, in which they take theirs. After fair
 // queueing, turns are virtual: a worker that comes (back) starts where the others are, without arrears.
 //
+// Under full load, to wait for the others to be exactly level is to leave a CPU idle now and again. So a worker may be
+// ahead by a hundredth of the turns that it has had lately, too.
+//
 // Out of line is not out of work: a connection that nobody has taken in that moment is taken after all. Then the others
 // must be busy, and the worker may be a quarter further ahead before it is patient again.
 #pragma once
@@ -52,12 +55,16 @@ class Turns {
     std::uint64_t arrears = 0;  ///< theirs, together; unsigned, so that no value in shared memory can overflow it
   };
   [[nodiscard]] Others look_at_others() const;
+  void measure_load();
 
   Counters& counters_;
   bool share_;
   Clock::time_point now_ = Clock::now();
   bool is_out_ = false;
   Clock::time_point latest_return_{};
+  std::int64_t recent_turns_ = 0;  ///< in this window
+  Clock::time_point window_end_{};
+  std::int64_t busy_lead_ = 0;     ///< what is allowed besides, for the turns of this window and the last
   std::int64_t allowed_lead_ = 1;  ///< over the others' mean
 };
 

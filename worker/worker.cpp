@@ -402,7 +402,8 @@ void Worker::resume_accepting() {
 
 void Worker::return_to_line() {
   bool in_vain = false;
-  for (const auto& acceptor : acceptors_) in_vain |= acceptor->take_left_over();
+  if (turns_.is_ahead())
+    for (const auto& acceptor : acceptors_) in_vain |= acceptor->take_left_over();
   turns_.come_back(in_vain);
   if (!retry_accept_) resume_accepting();
 }
