@@ -54,12 +54,12 @@ void Session::on_deadline() {
 
 bool Session::has_unread() const {
   char next = 0;
-  return ::recv(connection_.get(), &next, 1, MSG_PEEK) == 1;
+  return ::recv(connection_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
 bool Session::read() {
   const std::span<char> buffer = group_.read_buffer();
-  const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), 0);
+  const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (count == -1 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count <= 0) {
     if (count == -1) group_.counters().add(Metric::errors);
@@ -154,7 +154,7 @@ void Session::fail(unsigned status, const RequestParser& parser, std::string& ou
 
 void Session::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t count = ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count == -1 && errno == EINTR) continue;
     if (count == -1 && errno == EAGAIN) return block_sending(bytes);
     if (count == -1) {
@@ -196,7 +196,7 @@ void Session::linger() {
 
 void Session::discard() {
   const std::span<char> buffer = group_.read_buffer();
-  const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), 0);
+  const ssize_t count = ::recv(connection_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (count == -1 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) close();
 }

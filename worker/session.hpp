@@ -1,5 +1,6 @@
-// Worker. One connection: read, answer, keep alive, close without a reset. Owns the connection's descriptor. Between
-// requests it holds no buffer: reading and writing go through those that all sessions share.
+// Worker. One connection: read, answer, keep alive, close without a reset. Owns the connection's descriptor, which may
+// be a blocking one: each call says for itself that it does not wait. Between requests it holds no buffer: reading and
+// writing go through those that all sessions share.
 #pragma once
 
 #include <boost/intrusive/list.hpp>

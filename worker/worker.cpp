@@ -287,16 +287,16 @@ void Worker::on_message(Frame frame) {
 
 void Worker::take_handle(const protocol::Message& message, std::optional<Fd> handle) {
   if (!handle) {
-    log::warning("from the master: a handle message came without its descriptor; asking for it again");
+    // Of a connection it is the question whether anybody reads here; of one that was lost the channel has told.
+    log::write(message.detail == protocol::connection_type ? log::Level::debug : log::Level::warning,
+               "from the master: a handle message came without its descriptor; asking for it again");
     return reply(protocol::handle_nack_line());
   }
   // The acknowledgement says that the descriptor arrived, not that it is of use: asking again would not mend that.
   reply(protocol::handle_ack_line());
   if (message.detail == protocol::listener_type && is_listener(*handle)) return serve(std::move(*handle));
-  if (message.detail == protocol::connection_type && is_connection(*handle)) {
-    set_nonblocking(*handle);
+  if (message.detail == protocol::connection_type && is_connection(*handle))
     return sessions_.adopt(std::move(*handle), Holders::shared);
-  }
   log::error(
       "from the master: a handle of type \"{}\" is of no use here and is closed (wanted: net.Server with a "
       "listening stream socket, or net.Socket with a connected one)",
@@ -320,10 +320,7 @@ void Worker::take_connections(const protocol::Message& message, std::vector<Fd> 
   handed_ += taken;
   reply(protocol::taken_line(taken));
   begin_serving();
-  for (Fd& each : connections) {
-    set_nonblocking(each);
-    sessions_.adopt(std::move(each), Holders::shared);
-  }
+  for (Fd& each : connections) sessions_.adopt(std::move(each), Holders::shared);
 }
 
 void Worker::serve(Fd listener) {

@@ -109,7 +109,11 @@ asio::awaitable<void> Dispatcher::follow(std::shared_ptr<Gate> gate) {
 }
 
 bool Dispatcher::may_accept(const Gate& gate) const {
-  if (accepts_again_ || !homeless_.empty()) return false;
+  if (accepts_again_) return false;
+  // Who waits longest comes first. But what only those who are leaving serve waits for its listener's end.
+  const bool has_homeless =
+      std::any_of(homeless_.begin(), homeless_.end(), [&](const auto& each) { return each.origin == gate.origin; });
+  if (has_homeless) return false;
   return std::any_of(recipients_.begin(), recipients_.end(),
                      [&](const auto& each) { return each.second.has_room() && each.second.serves(*gate.origin); });
 }

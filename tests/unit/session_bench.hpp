@@ -1,6 +1,7 @@
 // Unit tests. Sessions on socket pairs, with a clock that stands still until a test moves it.
 #pragma once
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -69,7 +70,7 @@ class Bench {
   /// `send_buffer`: the session's SO_SNDBUF, where it is to be small.
   Client connect(int send_buffer = 0) { return connect_saying("", send_buffer); }
 
-  /// `text` has come before the session begins.
+  /// `text` has come before the session begins. What another process holds, too, it may have left blocking.
   Client connect_saying(std::string_view text, int send_buffer = 0, Holders holders = Holders::alone) {
     std::array<int, 2> ends{};
     check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), "socketpair");
@@ -77,6 +78,7 @@ class Bench {
     Client client{Fd{ends[1]}};
     if (send_buffer > 0)
       check(::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer), "setsockopt");
+    if (holders == Holders::shared) check(::fcntl(ours.get(), F_SETFL, 0), "fcntl(F_SETFL)");
     client.say(text);
     sessions.adopt(std::move(ours), holders);
     return client;

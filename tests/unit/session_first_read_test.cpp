@@ -39,6 +39,13 @@ TEST_CASE("a connection that two processes hold can end within its adoption") {
   CHECK(bench.sessions.size() == 0);
 }
 
+TEST_CASE("a client that says nothing at first holds nobody up") {
+  Bench bench;
+  const Client client = bench.connect_saying("", 0, Holders::shared);
+  CHECK(client.hear().text.empty());
+  CHECK(bench.exchange(client, get_request()).text == pid_answer());
+}
+
 TEST_CASE("half a request that is there already is finished later") {
   Bench bench;
   const Client client = bench.connect_saying(get_request().substr(0, 10));
@@ -48,8 +55,9 @@ TEST_CASE("half a request that is there already is finished later") {
 TEST_CASE("answers to what is there already wait until the client reads") {
   constexpr int small = 2048;
   constexpr std::size_t requests = 200;
+  const Holders holders = GENERATE(Holders::alone, Holders::shared);
   Bench bench;
-  const Client client = bench.connect_saying(repeated(get_request(), requests), small);
+  const Client client = bench.connect_saying(repeated(get_request(), requests), small, holders);
   std::string answers;
   for (int round = 0; round < 200; ++round) {
     answers += client.hear().text;
