@@ -110,10 +110,6 @@ asio::awaitable<void> Dispatcher::follow(std::shared_ptr<Gate> gate) {
 
 bool Dispatcher::may_accept(const Gate& gate) const {
   if (accepts_again_) return false;
-  // Who waits longest comes first. But what only those who are leaving serve waits for its listener's end.
-  const bool has_homeless =
-      std::any_of(homeless_.begin(), homeless_.end(), [&](const auto& each) { return each.origin == gate.origin; });
-  if (has_homeless) return false;
   return std::any_of(recipients_.begin(), recipients_.end(),
                      [&](const auto& each) { return each.second.has_room() && each.second.serves(*gate.origin); });
 }
@@ -280,7 +276,8 @@ bool Dispatcher::place_homeless() {
   return homeless_.size() < before;
 }
 
-/// To be called after whatever has changed: who waits longest comes first, the queues of the kernel last.
+/// To be called after whatever has changed: who waits longest comes first, the queues of the kernel last. After it, the
+/// homeless are those that nobody with room serves, so that no accept can overtake them.
 void Dispatcher::settle() {
   send_placed();
   while (!homeless_.empty() && place_homeless()) send_placed();
