@@ -15,8 +15,8 @@
 namespace baton {
 namespace {
 
-constexpr int look_every_ms = 90;
-constexpr int most_looks_in_vain = 22;
+constexpr int look_every_ms = 70;
+constexpr int most_looks_in_vain = 28;
 
 /// What the thread was woken by.
 enum Watch : std::uint32_t { its_turn, its_alarm, its_nudge };

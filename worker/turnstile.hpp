@@ -8,7 +8,7 @@
 // and one that is busy takes one that it can't use at once.
 //
 // Of that one the kernel has told nobody else, and neither of one whose process died at this moment. So whoever is in
-// line also looks every 90 ms, and takes what has been left. After two seconds without a turn the thread sleeps until
+// line also looks every 70 ms, and takes what has been left. After two seconds without a turn the thread sleeps until
 // any process gets the next connection (that wakes all sleepers, and is still the turn of one), then looks again.
 #pragma once
 
