@@ -79,13 +79,13 @@ TEST_CASE("leastconn: Node's workers count what they hold") {
 
 TEST_CASE("leastconn: a Node worker that blocks gets nothing while the others have nothing to do") {
   if (!has_node()) return;
-  Baton baton(with_script({"-w", "4", "--policy", "leastconn"}, "1000"));
+  Baton baton(with_script({"-w", "4", "--policy", "leastconn"}, "3000"));
   baton.workers();
   const pid_t slow = baton.latest()[1];
   Connection first(baton.address());
   first.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
   CHECK(becomes_true([&] { return held(baton, 1) == 1; }));
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 10; ++i) {
     CHECK(answering_pid(baton.address()) != slow);
     CHECK(becomes_true([&] { return held(baton, 2) + held(baton, 3) + held(baton, 4) == 0; }));
   }
