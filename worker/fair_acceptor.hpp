@@ -1,6 +1,7 @@
-// Any process with an Asio loop. An acceptor for a listening socket that other processes accept from too: one connection
-// wakes one process, idle processes take exact turns, and a process that asks for no connection takes none. (Asio's own
-// acceptor wakes every process for every connection.) How, and what it costs: worker/turnstile.hpp and docs/accept.md.
+// Any process with an Asio loop. An acceptor for a listening socket that other processes accept from too: one
+// connection wakes one process, idle processes take exact turns, and a process that asks for no connection takes none.
+// (Asio's own acceptor wakes every process for every connection.) How, and what it costs: worker/turnstile.hpp and
+// docs/accept.md.
 //
 //   awaitable<void> serve(baton::FairAcceptor<> acceptor) {
 //     for (;;) {
@@ -10,8 +11,8 @@
 //     }
 //   }
 //
-// What is wrong with a single connection is not reported: the next one is awaited. What is reported (EMFILE; EINVAL of a
-// listener that some process has shut down) holds the next async_accept() back for a moment, so that the loop above
+// What is wrong with a single connection is not reported: the next one is awaited. What is reported (EMFILE; EINVAL of
+// a listener that some process has shut down) holds the next async_accept() back for a moment, so that the loop above
 // does not spin.
 //
 // To be made after the last fork(2): it has a thread, which no child inherits. The thread touches nothing of Asio.

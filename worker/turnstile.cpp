@@ -45,7 +45,7 @@ bool is_ready(const Fd& listener, short events) {
 
 /// That one connection is gone, and the listener is sound: accept(2), on what Linux passes on.
 bool is_of_connection(int error) {
-  constexpr std::array errors{EAGAIN,    EINTR,  ECONNABORTED, EPROTO,       ENETDOWN,   ENOPROTOOPT,
+  constexpr std::array errors{EAGAIN,    EINTR,  ECONNABORTED, EPROTO,      ENETDOWN,  ENOPROTOOPT,
                               EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, EPERM};
   return std::find(errors.begin(), errors.end(), error) != errors.end();
 }
@@ -121,7 +121,8 @@ Turnstile::Accepted Turnstile::accept() noexcept {
 void Turnstile::line_up() noexcept {
   if (held_back_) return step_aside();
   place_ = Place::in_line;
-  // Last, for it may wake the thread here and now. It can't be in already, but where the thread is about to take it out.
+  // Last, for it may wake the thread here and now. It can't be in already, but where the thread is about to take it
+  // out.
   if (control(epoll_, EPOLL_CTL_ADD, listener_, EPOLLIN | EPOLLEXCLUSIVE) == -1 && errno != EEXIST) step_aside();
 }
 

@@ -4,8 +4,8 @@
 // The thread stands in line for the process: it waits in an epoll of its own that holds the listener with
 // EPOLLEXCLUSIVE, so that one connection wakes one process. Woken, it takes the listener out of the epoll, and so the
 // process out of the line, and rings the bell: a descriptor for the loop. The loop accepts, and puts the listener back
-// when it wants one more, which is the end of the line. So idle processes take exact turns; one that is full takes none,
-// and one that is busy takes one that it can't use at once.
+// when it wants one more, which is the end of the line. So idle processes take exact turns; one that is full takes
+// none, and one that is busy takes one that it can't use at once.
 //
 // Of that one the kernel has told nobody else, and neither of one whose process died at this moment. So whoever is in
 // line also looks every 70 ms, and takes what has been left. After two seconds without a turn the thread sleeps until
@@ -75,8 +75,8 @@ class Turnstile {
   std::atomic<Place> place_ = Place::away;
   std::atomic<bool> held_back_ = false;  ///< an accept has failed: no other before the next look
   std::atomic<bool> stopping_ = false;
-  std::size_t wanted_ = 0;     ///< the loop's
-  int looks_in_vain_ = 0;      ///< the thread's, and so is:
+  std::size_t wanted_ = 0;  ///< the loop's
+  int looks_in_vain_ = 0;   ///< the thread's, and so is:
   bool is_asleep_ = false;
 
   std::thread thread_;

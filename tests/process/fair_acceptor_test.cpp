@@ -184,8 +184,8 @@ TEST_CASE("an Asio program at its limit takes no turn until it has room again") 
 }
 
 TEST_CASE("nobody waits long for an Asio program that does not come when it is woken") {
-  const auto [fate, asleep] =
-      GENERATE(values<std::pair<std::string, bool>>({{"busy", false}, {"killed", false}, {"stopped", false}, {"stopped", true}}));
+  const auto [fate, asleep] = GENERATE(values<std::pair<std::string, bool>>(
+      {{"busy", false}, {"killed", false}, {"stopped", false}, {"stopped", true}}));
   CAPTURE(fate, asleep);
   Company company(2);
   Program& lost = company[0];
@@ -196,11 +196,11 @@ TEST_CASE("nobody waits long for an Asio program that does not come when it is w
   lost.wait_for("busy");
   // The next turn is its own, and it can't take it.
   const auto longest = longest_wait(company, 10, [&] {
-    REQUIRE(becomes_true([&] { return watches_of(company)[0] == 0; }));
+    if (!asleep) REQUIRE(becomes_true([&] { return watches_of(company)[0] == 0; }));  // sleepers are woken together
     if (fate == "stopped") lost.signal(SIGSTOP);
     if (fate == "killed") lost.signal(SIGKILL);
   });
-  CHECK(longest < 1s);  // 90 ms, and what a loaded machine adds; without a look, for ever
+  CHECK(longest < 1s);  // 70 ms, and what a loaded machine adds; without a look, for ever
 }
 
 TEST_CASE("a program that was busy takes its turns again") {

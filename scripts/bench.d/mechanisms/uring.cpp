@@ -69,8 +69,9 @@ class Server {
   }
 
   void accept() {
-    submit(tag(Deed::accept),
-           [&](auto* entry) { io_uring_prep_accept(entry, listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+    submit(tag(Deed::accept), [&](auto* entry) {
+      io_uring_prep_accept(entry, listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    });
   }
   void receive(Connection* its) {
     submit(tag(Deed::receive, its),

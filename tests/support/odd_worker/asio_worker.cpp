@@ -1,5 +1,5 @@
-// Process tests. Somebody's Asio program on a listener that others accept from too: tells each client its pid, and keeps
-// the connection until the client ends it.
+// Process tests. Somebody's Asio program on a listener that others accept from too: tells each client its pid, and
+// keeps the connection until the client ends it.
 //
 //   asio_worker LISTENER MOST      at most so many connections at a time
 //
