@@ -142,7 +142,7 @@ std::chrono::milliseconds longest_wait(const Company& company, int count, const 
 
 }  // namespace
 
-TEST_CASE("idle Asio programs with fair acceptors take turns, and one connection wakes one of them") {
+TEST_CASE("idle Asio programs with fair acceptors take turns, and one connection wakes one of them", "[alone]") {
   Company company(8);
   std::map<pid_t, int> shares;
   for (int i = 0; i < 8; ++i) Client(company.listener).pid();
@@ -154,7 +154,7 @@ TEST_CASE("idle Asio programs with fair acceptors take turns, and one connection
   CHECK(sleeps / connections <= 5);
 }
 
-TEST_CASE("fair acceptors share what comes each millisecond, what comes at once, and all of it is held") {
+TEST_CASE("fair acceptors share what comes each millisecond, what comes at once, and all of it is held", "[alone]") {
   Company company(8);
   std::vector<Client> held;
   std::map<pid_t, int> shares;

@@ -270,7 +270,7 @@ TEST_CASE("several accepts at once take a connection each") {
   CHECK_FALSE(is_any_watch_ready());  // the sixth rings nothing
 }
 
-TEST_CASE("two fair acceptors take turns, and one without an accept outstanding takes none") {
+TEST_CASE("two fair acceptors take turns, and one without an accept outstanding takes none", "[alone]") {
   const NoLeak no_leak;
   const Fd listener = listener_at();
   asio::io_context loop;
