@@ -39,11 +39,10 @@ class Program {
     is_accepting_ = true;
     acceptor_.async_accept([this](auto error, tcp::socket socket) {
       is_accepting_ = false;
-      if (!error) {
-        --room_;
-        co_spawn(acceptor_.get_executor(), serve(std::move(socket)), boost::asio::detached);
-      }
+      if (!error) --room_;
+      // First back into the line, for the client may be answered before co_spawn() returns, and connect again.
       accept();
+      if (!error) co_spawn(acceptor_.get_executor(), serve(std::move(socket)), boost::asio::detached);
     });
   }
 
