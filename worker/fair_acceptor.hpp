@@ -101,9 +101,11 @@ class FairAcceptor {
   /// Outlives the acceptor while operations are outstanding.
   struct Gate {
     Gate(const Executor& executor, const Protocol& its_protocol, Fd listener)
-        : protocol(its_protocol),
-          turnstile(std::make_unique<Turnstile>(std::move(listener))),
-          bell(executor, turnstile->bell().duplicate().release()) {}
+        : protocol(its_protocol), turnstile(std::make_unique<Turnstile>(std::move(listener))), bell(executor) {
+      Fd copy = turnstile->bell().duplicate();
+      bell.assign(copy.get());
+      static_cast<void>(copy.release());
+    }
 
     Protocol protocol;
     std::unique_ptr<Turnstile> turnstile;  ///< none once closed
