@@ -9,7 +9,7 @@
 //
 // Of that one the kernel has told nobody else, and neither of one whose process died at this moment. So whoever is in
 // line also looks every 70 ms, and takes what has been left. After two seconds without a turn the thread sleeps until
-// any process gets the next connection (that wakes all sleepers, and is still the turn of one), then looks again.
+// any process gets the next connection (that wakes all sleepers, of which one finds it), then looks again.
 #pragma once
 
 #include <atomic>
