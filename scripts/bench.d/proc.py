@@ -18,10 +18,11 @@ def tree(pid):
     while waiting:
         pid = waiting.pop()
         with contextlib.suppress(OSError):
-            children = [(task / "children").read_text() for task in tasks(pid)]
+            for task in tasks(pid):
+                with contextlib.suppress(OSError):  # a thread may end while its process lives
+                    waiting += map(int, (task / "children").read_text().split())
             if not has_ended(pid):
                 found.append(pid)
-            waiting += map(int, " ".join(children).split())
     return found
 
 
