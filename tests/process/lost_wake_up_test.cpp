@@ -54,6 +54,15 @@ class Snare {
     go_on();
     return false;
   }
+  /// Lets it go, wherever it is.
+  void let_go() {
+    int status = 0;
+    if (!is_held_) {
+      REQUIRE(::ptrace(PTRACE_INTERRUPT, worker_, nullptr, nullptr) == 0);
+      REQUIRE(::waitpid(worker_, &status, __WALL) == worker_);
+    }
+    release(0);
+  }
   /// Lets it go, with that signal at once.
   void release(int signal) {
     is_held_ = false;
@@ -136,6 +145,24 @@ TEST_CASE("nobody waits for a worker that is stopped between its wake-up and its
   Baton baton({"-w", "3"});
   baton.workers();
   CHECK(longest_wait(baton, SIGSTOP) <= bound);
+}
+
+TEST_CASE("nobody waits for a worker that is stopped when the first connection wakes it, while no other looks around") {
+  Baton baton({"-w", "2"});
+  baton.workers();
+  const auto workers = baton.latest();
+  Snare first(workers.at(1));
+  Snare second(workers.at(2));
+  Connection connection(baton.address());
+  connection.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+  bool is_first = false;
+  REQUIRE(becomes_true([&] { return (is_first = first.has_caught()) || second.has_caught(); }));
+  const auto caught = Clock::now();
+  (is_first ? first : second).release(SIGSTOP);
+  (is_first ? second : first).let_go();
+  CHECK(pid_in(connection.read_response()) == workers.at(is_first ? 2 : 1));
+  CHECK(Clock::now() - caught <= bound);
+  ::kill(workers.at(is_first ? 1 : 2), SIGCONT);
 }
 
 TEST_CASE("nobody waits for a worker that is held, of which the master is told nothing") {

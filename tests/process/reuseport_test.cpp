@@ -174,10 +174,10 @@ TEST_CASE("reuseport: while a worker is waited for that fails again and again, t
   Worker victim = baton.workers().front();
   const auto number = victim.number;
   for (int i = 0; i < 6; ++i) {
-    ::kill(victim.pid, SIGSEGV);
+    ::kill(victim.pid, SIGABRT);
     victim = baton.wait_for_successor(victim);
   }
-  ::kill(victim.pid, SIGSEGV);  // the next one comes after 1.6 to 3.2 s
+  ::kill(victim.pid, SIGABRT);  // the next one comes after 1.6 to 3.2 s
   baton.wait_for_next("a new one starts in");
   for (const auto& [pid, count] : shares(baton.address(), 100)) CHECK(pid != victim.pid);
   CHECK(baton.latest()[number] == victim.pid);  // no successor yet: the others it was

@@ -1,5 +1,8 @@
 // Unit tests of what a session costs: allocations, bytes at rest, writes and reads.
 #include <malloc.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/allocator_interface.h>
+#endif
 #include <sys/socket.h>
 
 #include <cstdlib>
@@ -16,6 +19,18 @@ std::size_t bytes_in_use = 0;
 }  // namespace
 
 // For the whole program, as there is no other way; it only counts.
+#ifdef __SANITIZE_ADDRESS__
+namespace {
+
+const int hooks = __sanitizer_install_malloc_and_free_hooks(
+    [](const volatile void* /*memory*/, std::size_t size) {
+      ++allocations;
+      bytes_in_use += size;
+    },
+    [](const volatile void* memory) { bytes_in_use -= __sanitizer_get_allocated_size(memory); });
+
+}  // namespace
+#else
 void* operator new(std::size_t size) {
   void* const memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
@@ -30,6 +45,7 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t /*size*/) noexcept {
   operator delete(memory);
 }
+#endif
 
 namespace baton::test {
 namespace {
