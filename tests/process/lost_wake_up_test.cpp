@@ -153,6 +153,10 @@ TEST_CASE("nobody waits for a worker that is stopped when the first connection w
   const auto workers = baton.latest();
   Snare first(workers.at(1));
   Snare second(workers.at(2));
+  const auto waits = [&](Snare& snare, int number) {
+    return !snare.has_caught() && status_of(workers.at(number), "State").starts_with('S');
+  };
+  REQUIRE(becomes_true([&] { return waits(first, 1) && waits(second, 2); }));
   Connection connection(baton.address());
   connection.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
   bool is_first = false;
