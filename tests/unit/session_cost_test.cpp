@@ -1,8 +1,5 @@
 // Unit tests of what a session costs: allocations, bytes at rest, writes and reads.
 #include <malloc.h>
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/allocator_interface.h>
-#endif
 #include <sys/socket.h>
 
 #include <cstdlib>
@@ -20,6 +17,11 @@ std::size_t bytes_in_use = 0;
 
 // For the whole program, as there is no other way; it only counts.
 #ifdef __SANITIZE_ADDRESS__
+// GCC has the functions, but not their header.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void*, std::size_t),
+                                                         void (*freed)(const volatile void*));
+extern "C" std::size_t __sanitizer_get_allocated_size(const volatile void*);
+
 namespace {
 
 const int hooks = __sanitizer_install_malloc_and_free_hooks(
