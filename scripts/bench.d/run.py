@@ -27,14 +27,19 @@ class Run:
 
     @contextlib.contextmanager
     def server(self, part, name, workers, **more):
-        """Its failure ends what is done with it in this part, and takes its numbers away, but the run goes on."""
+        """Its failure ends what is done with it in this part, and takes its numbers away, but the run goes on. That it can't
+        be started at all ends the run."""
+        has_started = False
         try:
             with running(name, workers, self.options, **more) as server:
+                has_started = True
                 try:
                     yield server
                 except (OSError, LookupError, ValueError, subprocess.SubprocessError) as error:
                     raise server.failure(f"could not be measured, {type(error).__name__}: {error}") from error
         except (BenchError, OSError) as error:
+            if not has_started:
+                raise
             self.failed.add((part, name))
             self.wrong(part, name, str(error))
         else:

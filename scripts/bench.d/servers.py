@@ -30,6 +30,8 @@ def free_ports(count):
     for _ in range(100):
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
             probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for probe in probes:  # a port that a connection of an earlier load rests on is as good
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probes[0].bind(("127.0.0.1", 0))
             first = probes[0].getsockname()[1]
             for number, probe in enumerate(probes[1:], 1):
