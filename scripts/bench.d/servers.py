@@ -3,6 +3,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -26,18 +27,17 @@ class BenchError(Exception):
 
 
 def free_ports(count):
-    """So many in a row."""
-    for _ in range(100):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError, OverflowError):
-            probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-            for probe in probes:  # a port that a connection of an earlier load rests on is as good
+    """So many in a row, outside the range that clients get theirs from: after a load that is full of ports that nobody may
+    listen on for a minute."""
+    clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    for first in random.sample(range(1024, clients - count), 100):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                probe = stack.enter_context(socket.socket())
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probes[0].bind(("127.0.0.1", 0))
-            first = probes[0].getsockname()[1]
-            for number, probe in enumerate(probes[1:], 1):
-                probe.bind(("127.0.0.1", first + number))
+                probe.bind(("127.0.0.1", port))
             return range(first, first + count)
-    raise BenchError(f"found no {count} free ports in a row")
+    raise BenchError(f"found no {count} free ports in a row below {clients}")
 
 
 def plain_environment():
