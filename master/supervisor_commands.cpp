@@ -52,7 +52,7 @@ void close(const ListenerGroup& dropped, const Groups& kept) {
 boost::json::array addresses_of(const Generation& generation, unsigned post) {
   boost::json::array all;
   for (const auto& group : generation.listeners)
-    if (std::string address = group->address_of(post); !address.empty()) all.emplace_back(std::move(address));
+    if (const std::string address = group->address_of(post); !address.empty()) all.emplace_back(address);
   return all;
 }
 

@@ -157,10 +157,11 @@ void Dispatcher::on_accept_error(int error) {
   wake_at(*accepts_again_);
 }
 
-void Dispatcher::add(Key key, std::vector<const Vault*> listeners, bool takes_many, Recipient::Send send) {
+void Dispatcher::add(Key key, const std::vector<const Vault*>& listeners, bool takes_many,
+                     const Recipient::Send& send) {
   Recipient::Terms terms{takes_many, policy_ == Policy::leastconn, takes_many ? room_for_many : room_of_node};
   if (policy_ == Policy::source) terms.room = room_of_source;
-  recipients_.try_emplace(key, std::move(listeners), terms, std::move(send));
+  recipients_.try_emplace(key, listeners, terms, send);
   settle();
 }
 

@@ -40,7 +40,7 @@ class Dispatcher {
   void open(const std::shared_ptr<Vault>& vault);
 
   /// It gets connections of these listeners from now on.
-  void add(Key key, std::vector<const Vault*> listeners, bool takes_many, Recipient::Send send);
+  void add(Key key, const std::vector<const Vault*>& listeners, bool takes_many, const Recipient::Send& send);
   /// It gets no more. `then` runs once it has acknowledged what it was given, or at the latest after a second; at once
   /// where there is nothing.
   void retire(Key key, std::function<void()> then);

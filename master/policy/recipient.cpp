@@ -160,7 +160,7 @@ void Recipient::on_time(TimePoint now) {
 }
 
 TimePoint Recipient::next_wake() const {
-  TimePoint next = std::min(ask_at_, farewell_ ? farewell_at_ : TimePoint::max());
+  const TimePoint next = std::min(ask_at_, farewell_ ? farewell_at_ : TimePoint::max());
   return rests_until_ ? std::min(next, *rests_until_) : next;
 }
 

@@ -45,16 +45,17 @@ Arrangement ReuseportSockets::arrange(const Scene& scene) const {
       if (is_surplus) found.closed.push_back(place->post);
       continue;
     }
-    const bool is_abandoned = owner == Owner::none && borrowers.empty() && somebody_serves && scene.may_close;
-    const bool loses_nobody = scene.migrates && listening > 1;
-    // Of a command's workers that were too many after all, the last clients are lost rather than all that come.
-    if ((loses_nobody && (is_surplus || is_abandoned)) || (is_surplus && is_abandoned)) {
-      found.closed.push_back(place->post);
-      --listening;
-    } else if (!borrowers.empty()) {
+    if (!borrowers.empty()) {
       orphans.push_back(place->post);
     } else if (owner == Owner::none && somebody_serves) {
-      found.stranded.push_back(place->post);
+      // Of a command's workers that were too many after all, the last clients are lost rather than all that come.
+      const bool is_better_closed = (scene.migrates && listening > 1) || is_surplus;
+      if (scene.may_close && is_better_closed) {
+        found.closed.push_back(place->post);
+        --listening;
+      } else {
+        found.stranded.push_back(place->post);
+      }
     }
   }
   found.lent = lend(orphans, borrowers);

@@ -150,7 +150,7 @@ TEST_CASE("reuseport: fewer workers share what the kernel gives to the listeners
   const auto found = shares(baton.address(), 800);
   CHECK(found.size() == 5);
   CHECK(busiest_to_mean(found) <= 1.5);
-  if (!queues_migrate()) CHECK(each_holds(living(baton), 1 + 3));
+  CHECK(each_holds(living(baton), 1 + 3));
   scale(baton, 8);
   CHECK(becomes_true([&] { return each_holds(living(baton), 1); }));
   CHECK(shares(baton.address(), 400).size() == 8);
@@ -330,8 +330,7 @@ TEST_CASE("reuseport: after 20 rounds of scaling nothing is left over") {
   const auto has_more = [](pid_t one, pid_t other, std::size_t by) {
     return becomes_true([&] { return descriptors_of(one).size() == descriptors_of(other).size() + by; });
   };
-  // The listeners of those that have gone: parked, and lent.
-  const std::size_t left = queues_migrate() ? 0 : 4;
+  const std::size_t left = 4;  // the listeners of those that have gone: parked, and lent
   CHECK(has_more(baton.pid(), fresh.pid(), left));
   for (const pid_t each : baton.pids()) CHECK(has_more(each, fresh.pids().front(), left));
 }
