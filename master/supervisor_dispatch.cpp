@@ -50,7 +50,7 @@ void Supervisor::begin_dispatch(WorkerHandle& worker) {
   if (!dispatcher_) return;
   std::vector<const Vault*> served;
   for (const auto& vault : vaults(*worker.generation)) served.push_back(vault.get());
-  dispatcher_->add(key_of(worker), std::move(served), worker.takes_many,
+  dispatcher_->add(key_of(worker), served, worker.takes_many,
                    [this, id = worker.id](std::string_view line, std::span<const int> handles) {
                      return staff_.send_now(id, line, handles);
                    });
