@@ -52,6 +52,12 @@ inline void set_nonblocking(const Fd& fd) {
   if ((flags & O_NONBLOCK) == 0) check(::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK), "fcntl(F_SETFL)");
 }
 
+/// Makes them wait again.
+inline void set_blocking(const Fd& fd) {
+  const int flags = check(::fcntl(fd.get(), F_GETFL), "fcntl(F_GETFL)");
+  if ((flags & O_NONBLOCK) != 0) check(::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK), "fcntl(F_SETFL)");
+}
+
 inline void set_cloexec(const Fd& fd) {
   check(::fcntl(fd.get(), F_SETFD, FD_CLOEXEC), "fcntl(F_SETFD)");
 }

@@ -2,15 +2,18 @@
 #include "common/log.hpp"
 
 #include <fmt/chrono.h>
+#include <spdlog/details/null_mutex.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
 #include <array>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <chrono>
+#include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "common/error.hpp"
 
@@ -45,11 +48,14 @@ class Formatter final : public spdlog::formatter {
   Formatter(Format format, Role role) : format_(format), role_(std::move(role)) {}
 
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(message.time.time_since_epoch()).count();
-    const std::string line = render(format_, terminal_, ms, from_theirs(message.level), role_, pid_,
-                                    {message.payload.data(), message.payload.size()});
-    out.append(line.data(), line.data() + line.size());
-    out.push_back('\n');
+    const std::string text = line(from_theirs(message.level), {message.payload.data(), message.payload.size()},
+                                  message.time.time_since_epoch());
+    out.append(text.data(), text.data() + text.size());
+  }
+  [[nodiscard]] std::string line(Level level, std::string_view message,
+                                 std::chrono::system_clock::duration since_1970) const {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
+    return render(format_, terminal_, ms, level, role_, pid_, message) + '\n';
   }
   [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<Formatter>(*this); }
 
@@ -60,10 +66,30 @@ class Formatter final : public spdlog::formatter {
   int pid_ = ::getpid();
 };
 
+Formatter& formatter() {
+  static Formatter instance(Format::text, Role{});
+  return instance;
+}
+
+Writer& writer() {
+  static Writer instance;
+  return instance;
+}
+
+class Sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter().format(message, line);
+    if (writer()) return writer()({line.data(), line.size()});
+    static_cast<void>(std::fwrite(line.data(), 1, line.size(), stderr));
+  }
+  void flush_() override {}
+};
+
 spdlog::logger& logger() {
   static spdlog::logger instance = [] {
-    spdlog::logger made("baton", std::make_shared<spdlog::sinks::stderr_sink_st>());
-    made.set_formatter(std::make_unique<Formatter>(Format::text, Role{}));
+    spdlog::logger made("baton", std::make_shared<Sink>());
     // A full disk or a closed pipe behind standard error is no reason to stop serving.
     made.set_error_handler([](const std::string&) {});
     return made;
@@ -96,8 +122,16 @@ std::string render(Format format, bool terminal, std::int64_t unix_ms, Level lev
 }
 
 void start(const Options& options, const Role& role) {
-  logger().set_formatter(std::make_unique<Formatter>(options.format, role));
+  formatter() = Formatter(options.format, role);
   logger().set_level(named(options.level).theirs);
+}
+
+void write_by(Writer writer_now) {
+  writer() = std::move(writer_now);
+}
+
+std::string compose(Level level, std::string_view message) {
+  return formatter().line(level, message, std::chrono::system_clock::now().time_since_epoch());
 }
 
 void write(Level level, std::string_view message) {

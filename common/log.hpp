@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -27,7 +28,13 @@ struct Role {
 /// Sets this process's log up. Before that, messages go out as the default options say.
 void start(const Options& options, const Role& role);
 
+/// Who writes the lines, each with its newline, in the place of standard error. Nothing: standard error again.
+using Writer = std::function<void(std::string_view line)>;
+void write_by(Writer writer);
+
 void write(Level level, std::string_view message);
+/// The line that this would write, with its newline.
+[[nodiscard]] std::string compose(Level level, std::string_view message);
 [[nodiscard]] bool is_on(Level level);
 
 template <class... Args>

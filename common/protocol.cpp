@@ -7,6 +7,8 @@
 #include <boost/json/serialize.hpp>
 #include <utility>
 
+#include "common/cluster_messages.hpp"
+
 namespace baton::protocol {
 namespace {
 
@@ -25,6 +27,7 @@ struct Rule {
 
 constexpr std::array rules{
     Rule{Kind::handle, "handle", in(Phase::starting) | in(Phase::serving), never},
+    Rule{Kind::hello, "hello", never, in(Phase::starting) | in(Phase::serving)},
     Rule{Kind::scoreboard, "scoreboard", in(Phase::starting), never},
     Rule{Kind::glance, "glance", always, never},
     Rule{Kind::withdraw, "withdraw", always, never},
@@ -38,6 +41,8 @@ constexpr std::array rules{
     Rule{Kind::closed, "closed", never, always},
     Rule{Kind::open, "open", never, always},
     Rule{Kind::all_closed, "all_closed", never, always},
+    Rule{Kind::accepted, "newconn_reply", never, always},
+    Rule{Kind::cluster, "cluster", always, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -66,6 +71,7 @@ std::string_view command(const boost::json::value& value) {
 }
 
 constexpr std::string_view handle_command = "NODE_HANDLE";
+constexpr std::string_view hello_command = "NODE_BATON_HELLO";
 constexpr std::string_view scoreboard_command = "NODE_BATON_SCOREBOARD";
 constexpr std::string_view glance_command = "NODE_BATON_GLANCE";
 constexpr std::string_view alive_command = "NODE_BATON_ALIVE";
@@ -91,13 +97,25 @@ Message decode_connections(const boost::json::object& object) {
   return message;
 }
 
+Message decode_cluster(boost::json::value value) {
+  const boost::json::object& object = value.get_object();
+  const boost::json::value* accepted = object.if_contains("accepted");
+  if (accepted == nullptr || !accepted->is_bool())
+    return {Kind::cluster, std::string(text_at(object, "act")), std::move(value)};
+  Message message = numbered(Kind::accepted, object, "ack");
+  message.is_accepted = accepted->get_bool();
+  return message;
+}
+
 Message decode_handle(boost::json::object& object) {
   const std::string_view type = text_at(object, "type");
   if (type == retransmission_type) {
     boost::json::value* inner = object.if_contains("msg");
     if (inner != nullptr && command(*inner) == handle_command) return decode_handle(inner->get_object());
   }
-  return {Kind::handle, std::string(type), nullptr};
+  Message message{Kind::handle, std::string(type), nullptr};
+  message.name = text_at(object, "msg");
+  return message;
 }
 
 }  // namespace
@@ -105,7 +123,9 @@ Message decode_handle(boost::json::object& object) {
 Cargo cargo(const boost::json::value& value) {
   const std::string_view cmd = command(value);
   if (cmd == handle_command || cmd == scoreboard_command) return Cargo::handle;
-  return cmd == connections_command ? Cargo::connections : Cargo::none;
+  if (cmd != connections_command) return Cargo::none;
+  // A greeting brings none, and must not take those of a line behind it that was read together with it.
+  return number_at(value.get_object(), "count") == 0U ? Cargo::none : Cargo::connections;
 }
 
 Message decode(boost::json::value value) {
@@ -114,6 +134,7 @@ Message decode(boost::json::value value) {
   if (cmd == handle_command) return decode_handle(value.get_object());
   if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};
   if (cmd == "NODE_HANDLE_NACK") return {Kind::handle_nack, {}, nullptr};
+  if (cmd == hello_command) return {Kind::hello, {}, nullptr};
   if (cmd == scoreboard_command) return numbered(Kind::scoreboard, value.get_object(), "slot");
   if (cmd == glance_command) return {Kind::glance, {}, nullptr};
   if (cmd == alive_command) return {Kind::alive, {}, nullptr};
@@ -125,6 +146,7 @@ Message decode(boost::json::value value) {
   const bool is_about_ours = cmd.starts_with("NODE_SOCKET_") && text_at(value.get_object(), "key") == key;
   if (is_about_ours && cmd == open_command) return numbered(Kind::open, value.get_object(), "count");
   if (is_about_ours && cmd == all_closed_command) return {Kind::all_closed, {}, nullptr};
+  if (cmd == cluster_command) return decode_cluster(std::move(value));
   if (cmd.starts_with("NODE_")) return {Kind::internal, {}, std::move(value)};
   return {Kind::plain, {}, std::move(value)};
 }
@@ -140,6 +162,9 @@ std::string_view name(Kind kind) {
 
 std::string listener_line(std::string_view name) {
   return boost::json::serialize(boost::json::object{{"cmd", handle_command}, {"type", listener_type}, {"msg", name}});
+}
+std::string_view hello_line() {
+  return R"({"cmd":"NODE_BATON_HELLO"})";
 }
 std::string scoreboard_line(std::uint64_t slot) {
   return boost::json::serialize(boost::json::object{{"cmd", scoreboard_command}, {"slot", slot}});

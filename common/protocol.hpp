@@ -6,7 +6,9 @@
 // | kind       | on the wire                                              | sender | while the worker is           |
 // |------------|----------------------------------------------------------|--------|-------------------------------|
 // | handle     | {"cmd":"NODE_HANDLE","type":T,"msg":M} and a descriptor  | master | starting, serving             |
-// | scoreboard | {"cmd":"NODE_BATON_SCOREBOARD","slot":N} and a descriptor| master | starting                      |
+// | hello      | {"cmd":"NODE_BATON_HELLO"}: I know baton, want a place on| worker | starting, serving; once       |
+// |            | its scoreboard, and shall say when I am ready            |        |                               |
+// | scoreboard | {"cmd":"NODE_BATON_SCOREBOARD","slot":N} and a descriptor| master | starting, or after a hello    |
 // | glance     | {"cmd":"NODE_BATON_GLANCE"}: a wake-up may have been lost| master | always                        |
 // | withdraw   | {"cmd":"NODE_BATON_WITHDRAW","socket":C}: give it back   | master | always                        |
 // | handle_ack | {"cmd":"NODE_HANDLE_ACK"}, once for each handle          | worker | starting, serving, draining   |
@@ -23,6 +25,10 @@
 // |            | many connections of yours; asked by NODE_SOCKET_GET_COUNT|        |                               |
 // | all_closed | {"cmd":"NODE_SOCKET_ALL_CLOSED","key":"baton"}: none;    | worker | starting, serving, draining   |
 // |            | asked by NODE_SOCKET_NOTIFY_CLOSE, answered when it is so|        |                               |
+// | newconn_   | {"cmd":"NODE_CLUSTER","ack":S,"accepted":B}: whether it  | worker | starting, serving, draining   |
+// | reply      | takes the connection of the newconn message number S     |        |                               |
+// | cluster    | {"cmd":"NODE_CLUSTER",…}: what else Node's cluster says, | both   | always                        |
+// |            | act by act in common/cluster_messages.hpp                |        |                               |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //
@@ -40,6 +46,7 @@ namespace baton::protocol {
 
 enum class Kind : std::uint8_t {
   handle,
+  hello,
   scoreboard,
   glance,
   withdraw,
@@ -53,6 +60,8 @@ enum class Kind : std::uint8_t {
   closed,
   open,
   all_closed,
+  accepted,
+  cluster,
   plain,
   internal,
 };
@@ -63,13 +72,15 @@ enum class Phase : std::uint8_t { starting, serving, draining };
 struct Message {
   Kind kind = Kind::plain;
   /// Of a handle its type: "net.Server" (a listener), "net.Socket" (a connection) or else. Of a retire the reason,
-  /// which goes on from "worker 2 pid 77 ": "has answered 50 requests".
+  /// which goes on from "worker 2 pid 77 ": "has answered 50 requests". Of a cluster message its act.
   std::string detail;
-  boost::json::value value;  ///< of a plain or internal message: itself
+  boost::json::value value;  ///< of a plain, cluster or internal message: itself
   /// Of a scoreboard the slot, of a withdrawal the listener's cookie (SO_COOKIE); of connections, taken, closed and
-  /// open how many. Nothing where it says none.
+  /// open how many; of accepted the number of the message that it answers. Nothing where it says none.
   std::optional<std::uint64_t> number = std::nullopt;
   bool wants_closes = false;  ///< of connections: closes are to be told of
+  std::string name = {};      ///< of a handle: the word that came with it, a listener's name
+  bool is_accepted = false;   ///< of accepted: the worker takes it
 };
 
 /// What a message brings by SCM_RIGHTS.
@@ -91,7 +102,10 @@ std::string_view name(Kind kind);
 
 /// Node's `child.send('server', server)`: take this listening descriptor. `name` is the word that goes with it.
 std::string listener_line(std::string_view name = "server");
-/// Sent to baton's own workers alone. It is not acknowledged: without it a worker only goes uncounted.
+/// A program's, to a master that may be baton; no other takes notice.
+std::string_view hello_line();
+/// Sent to baton's own workers, and to those that said hello. It is not acknowledged: without it a worker only goes
+/// uncounted.
 std::string scoreboard_line(std::uint64_t slot);
 std::string_view glance_line();
 std::string_view handle_ack_line();
@@ -123,6 +137,10 @@ constexpr std::string_view connection_type = "net.Socket";
 /// Environment of a worker: its channel's descriptor number, and how values are written on it.
 constexpr const char* channel_variable = "NODE_CHANNEL_FD";
 constexpr const char* serialization_variable = "NODE_CHANNEL_SERIALIZATION_MODE";
+/// The same where the worker may start Node processes of its own, which must not take the channel for theirs.
+constexpr const char* own_channel_variable = "BATON_CHANNEL_FD";
+/// With it, Node takes itself for a worker of a cluster: its id there.
+constexpr const char* cluster_variable = "NODE_UNIQUE_ID";
 /// Environment of a worker: its number among its siblings, from 1.
 constexpr const char* number_variable = "BATON_WORKER";
 /// Environment of a worker: the how-manieth start of its master it is, by which it is told from its predecessors.

@@ -89,7 +89,8 @@ void Settings::add(const std::string& flags, const std::string& value_name, cons
   remember(flags, option);
 }
 
-void Settings::add_list(const std::string& flags, const std::string& value_name, const std::string& help, SetList set) {
+void Settings::add_list(const std::string& flags, const std::string& value_name, const std::string& help, SetList set,
+                        char separator) {
   const std::string name = long_name(flags);
   auto* option = app_->add_option_function<std::vector<std::string>>(
       flags,
@@ -98,8 +99,16 @@ void Settings::add_list(const std::string& flags, const std::string& value_name,
       },
       help);
   // Without extra arguments CLI11 leaves a value in brackets alone: "[::1]" is an address, not a list.
-  option->type_name(value_name)->expected(1)->delimiter(',')->allow_extra_args(false);
+  option->type_name(value_name)->expected(1)->delimiter(separator)->allow_extra_args(false);
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  remember(flags, option);
+}
+
+void Settings::add_switch(const std::string& flags, const std::string& help, bool& value) {
+  const std::string name = long_name(flags);
+  auto* option = app_->add_flag(flags, help);
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  option->each([this, name, &value](const std::string& text) { placed(name, [&] { value = parse_yes_no(text); }); });
   remember(flags, option);
 }
 

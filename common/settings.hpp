@@ -35,8 +35,12 @@ class Settings {
 
   /// `flags` as CLI11 writes them ("-w,--workers"). `set` throws UsageError on a wrong value.
   void add(const std::string& flags, const std::string& value_name, const std::string& help, Set set);
-  /// A setting that can be given several times; commas separate in the environment.
-  void add_list(const std::string& flags, const std::string& value_name, const std::string& help, SetList set);
+  /// A setting that can be given several times; `separator` stands between the values where there is one place for
+  /// all, as in the environment.
+  void add_list(const std::string& flags, const std::string& value_name, const std::string& help, SetList set,
+                char separator = ',');
+  /// Yes or no: on the command line the bare flag is yes, in the environment and the file it has a value.
+  void add_switch(const std::string& flags, const std::string& help, bool& value);
   /// The file that the rest is read from, too: "-c,--config".
   void add_config(const std::string& flags, const std::string& help);
 

@@ -61,6 +61,14 @@ std::uint64_t parse_size(std::string_view text) {
   return *bytes;
 }
 
+bool parse_yes_no(std::string_view text) {
+  for (const std::string_view each : {"yes", "true", "on", "1"})
+    if (text == each) return true;
+  for (const std::string_view each : {"no", "false", "off", "0"})
+    if (text == each) return false;
+  throw UsageError(fmt::format("\"{}\" is neither yes nor no", text));
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});

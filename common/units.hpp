@@ -18,6 +18,9 @@ std::chrono::milliseconds parse_duration(std::string_view text);
 /// "16k", "1m", "1g" (powers of 1024, with or without "b" or "ib"); a bare number is bytes.
 std::uint64_t parse_size(std::string_view text);
 
+/// "yes", "true", "on", "1", or the contrary.
+bool parse_yes_no(std::string_view text);
+
 /// The word in `known` nearest to `word`, or empty where none is near: for "did you mean".
 template <class Words>
 std::string_view nearest_word(std::string_view word, const Words& known);

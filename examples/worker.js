@@ -1,4 +1,4 @@
-// A worker for `baton -- node examples/worker.js`: it never binds a port, it is handed a listener.
+// A worker for `baton --dialect channel -- node examples/worker.js`: it never binds a port, it is handed a listener.
 const http = require('node:http');
 
 let stopping = false;

@@ -32,11 +32,13 @@ struct TcpAddress {
   Ports ports;
   /// How long a connection may wait for its first bytes before a worker hears of it; 0: it hears at once.
   std::chrono::seconds defer_accept{0};
+  bool is_ipv6_only = false;  ///< of every address: not IPv4 as well
 };
 
 struct UnixAddress {
   std::string path;            ///< "@name" is in the abstract namespace, and has no file
   std::optional<mode_t> mode;  ///< the socket file's permissions; nothing: as the umask leaves them
+  bool may_wait = true;        ///< for another baton that is looking at its directory
 };
 
 using ListenAddress = std::variant<TcpAddress, UnixAddress>;

@@ -12,6 +12,7 @@
 #include <boost/type_traits.hpp>
 
 #include <boost/process/v2.hpp>
+#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -25,17 +26,43 @@ namespace {
 
 namespace process = boost::process::v2;
 
+constexpr int first_descriptor = 3;
+
+/// The variable in the child's environment that it fills in itself.
+class OwnPid {
+ public:
+  OwnPid(const std::string& variable, std::vector<std::string>& environment) {
+    if (variable.empty()) return;
+    std::string& entry = environment.emplace_back(variable + "=");
+    start_ = entry.size();
+    entry.resize(start_ + std::numeric_limits<pid_t>::digits10 + 1, '\0');
+    entry_ = entry.data();
+  }
+  /// In the child, which has a copy of it.
+  void fill_in() const {
+    if (entry_ == nullptr) return;
+    std::to_chars(entry_ + start_, entry_ + start_ + std::numeric_limits<pid_t>::digits10 + 1, ::getpid());
+  }
+
+ private:
+  char* entry_ = nullptr;
+  std::size_t start_ = 0;
+};
+
 /// Runs in the child between fork and exec, where only async-signal-safe calls are allowed.
 struct ChildSetup {
-  int channel;
+  const Outfit& outfit;
+  const std::vector<Fd>& descriptors;  ///< all above those that they become
   const char* const* arguments;
-  const rlimit* open_files;
+  const OwnPid& own_pid;
+  const StepNote& note;
 
   // Boost puts the executable's path into argv[0]; a program is to see the name it was called by.
   template <class Launcher>
   boost::system::error_code on_setup(Launcher& launcher, const std::filesystem::path& /*executable*/,
                                      const char* const*& command_line) {
-    launcher.fd_whitelist.push_back(channel);
+    for (std::size_t i = 0; i < descriptors.size(); ++i)
+      launcher.fd_whitelist.push_back(first_descriptor + static_cast<int>(i));
     command_line = arguments;
     return {};
   }
@@ -47,11 +74,17 @@ struct ChildSetup {
     if (::setpgid(0, 0) == -1) return failure();
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null == -1 || ::dup2(null, STDIN_FILENO) == -1) return failure();
+    // Before the others, which may take their numbers.
+    if (outfit.output.is_open() && ::dup2(outfit.output.get(), STDOUT_FILENO) == -1) return failure();
+    if (outfit.errors.is_open() && ::dup2(outfit.errors.get(), STDERR_FILENO) == -1) return failure();
     // What this process inherited itself without CLOEXEC goes no further; Boost closes only what lies above the
     // highest descriptor it is told to keep.
     ::close_range(STDERR_FILENO + 1, std::numeric_limits<unsigned>::max(), CLOSE_RANGE_CLOEXEC);
-    if (::fcntl(channel, F_SETFD, 0) == -1) return failure();
-    if (open_files != nullptr && ::setrlimit(RLIMIT_NOFILE, open_files) == -1) return failure();
+    for (std::size_t i = 0; i < descriptors.size(); ++i)
+      if (::dup2(descriptors[i].get(), first_descriptor + static_cast<int>(i)) == -1) return failure();
+    if (!apply(outfit.traits, note)) return failure();
+    note.put(Step::program);
+    own_pid.fill_in();
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -60,6 +93,27 @@ struct ChildSetup {
     return {};
   }
 };
+
+/// Above the numbers that they are to have in the child, so that none of them is in another's way.
+std::vector<Fd> raised(const std::vector<Fd>& descriptors) {
+  const int least = first_descriptor + static_cast<int>(descriptors.size());
+  std::vector<Fd> above;
+  above.reserve(descriptors.size());
+  for (const Fd& each : descriptors) above.emplace_back(check(::fcntl(each.get(), F_DUPFD_CLOEXEC, least), "fcntl"));
+  return above;
+}
+
+/// Takes the numbers that the child's descriptors are to have, as far as they are free, so that the pipe by which
+/// Boost hears of a failed exec gets none of them.
+std::vector<Fd> occupied(std::size_t count) {
+  std::vector<Fd> taken;
+  for (std::size_t i = 0; i < count; ++i) {
+    Fd next{check(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, first_descriptor), "fcntl")};
+    if (next.get() >= first_descriptor + static_cast<int>(count)) break;
+    taken.push_back(std::move(next));
+  }
+  return taken;
+}
 
 std::vector<const char*> pointers(const std::vector<std::string>& strings) {
   std::vector<const char*> list;
@@ -87,24 +141,6 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
 
 }  // namespace
 
-std::string way_out(int error) {
-  switch (error) {
-    case EACCES:
-      return " (is it executable? chmod +x)";
-    case ENOENT:
-      return " (does it, or the interpreter in its first line, exist?)";
-    case ENOEXEC:
-      return " (a script needs #! and its interpreter in the first line)";
-    case EMFILE:
-    case ENFILE:
-      return " (raise the limit of open files: ulimit -n)";
-    case EAGAIN:
-      return " (the limit of processes is reached: ulimit -u)";
-    default:
-      return "";
-  }
-}
-
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return name;
   std::string path = name.empty() ? "" : process::environment::find_executable(name).string();
@@ -121,21 +157,26 @@ std::string describe(const Ending& ending) {
                      ending.core_dumped ? ", core dumped" : "");
 }
 
-Child Child::spawn(const boost::asio::any_io_executor& executor, const Command& command, const Fd& channel,
-                   const std::vector<std::string>& variables, const std::optional<rlimit>& open_files) {
+Child Child::spawn(const boost::asio::any_io_executor& executor, const Command& command, const Outfit& outfit) {
   const std::vector<const char*> arguments = pointers(command.arguments);
-  const std::vector<std::string> environment = environment_with(variables);
+  std::vector<std::string> variables = outfit.variables;
+  if (!outfit.pid_variable.empty()) variables.push_back(outfit.pid_variable);  // not somebody else's
+  std::vector<std::string> environment = environment_with(variables);
+  const OwnPid own_pid(outfit.pid_variable, environment);
   const std::vector<const char*> environment_pointers = pointers(environment);
+  const std::vector<Fd> descriptors = raised(outfit.descriptors);
+  const std::vector<Fd> low = occupied(descriptors.size());
+  const StepNote note;
 
   process::posix::default_launcher launcher;
   launcher.env = environment_pointers.data();
   boost::system::error_code error;
   auto spawned = launcher(executor, error, command.executable, std::vector<std::string>{},
-                          ChildSetup{channel.get(), arguments.data(), open_files ? &*open_files : nullptr});
+                          ChildSetup{outfit, descriptors, arguments.data(), own_pid, note});
   if (error) {
     if (launcher.pid > 0) ::waitpid(launcher.pid, nullptr, 0);  // Boost leaves a child whose exec failed to us
-    throw StartError(fmt::format("can't start \"{}\": {}{}", command.arguments.front(), describe_errno(error.value()),
-                                 way_out(error.value())));
+    throw StartError(fmt::format("can't start \"{}\": {}", command.arguments.front(),
+                                 describe_failure(note.get(), error.value(), outfit.traits)));
   }
   spawned.detach();
   Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, launcher.pid, 0))};

@@ -2,27 +2,37 @@
 // process that merely got the same number.
 #pragma once
 
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/fd.hpp"
+#include "master/child_traits.hpp"
 
 namespace baton {
 
-/// What to run. The child gets the standard streams (input from /dev/null), `channel`, and no other descriptor.
+/// What to run.
 struct Command {
   std::string executable;              ///< a path
   std::vector<std::string> arguments;  ///< from argv[0] on
 };
 
-/// What to do about a spawn that failed with this errno, in brackets, or nothing.
-std::string way_out(int error);
+/// How a child is to be at its start, besides what it runs.
+struct Outfit {
+  /// In the child they are 3, 4, 5 …; it gets the standard streams besides (input from /dev/null), and no others.
+  std::vector<Fd> descriptors;
+  /// Its standard output and error; where none is given, this process's.
+  Fd output;
+  Fd errors;
+  /// "NAME=value" on top of this process's environment; a bare "NAME" is taken out of it.
+  std::vector<std::string> variables;
+  /// The variable that is to hold the child's own pid; empty: none.
+  std::string pid_variable;
+  ChildTraits traits;
+};
 
 /// The path of the program that `name` means to a shell. Throws StartError.
 std::string find_program(const std::string& name);
@@ -42,12 +52,8 @@ std::string describe(const Ending& ending);
 class Child {
  public:
   /// fork + exec, in a process group of its own, so that a terminal's Ctrl-C reaches the master alone, and with
-  /// default signal handling. `variables` ("NAME=value") come on top of this process's environment; a bare "NAME" is
-  /// taken out of it.
-  /// `open_files` is its limit of those; nothing: this process's.
-  /// Throws StartError when the program can't be run.
-  static Child spawn(const boost::asio::any_io_executor& executor, const Command& command, const Fd& channel,
-                     const std::vector<std::string>& variables, const std::optional<rlimit>& open_files);
+  /// default signal handling. Throws StartError when the program can't be run.
+  static Child spawn(const boost::asio::any_io_executor& executor, const Command& command, const Outfit& outfit);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// Readable once the child has ended.

@@ -29,13 +29,24 @@ Group take(std::vector<Group>& left, const NamedAddress& wanted) {
   return taken;
 }
 
+/// Two generations that name the same file write to one.
+std::shared_ptr<OutputFile> output_of(const boost::asio::any_io_executor& executor, const Options& options,
+                                      const Generation* predecessor) {
+  const std::string& path = options.process.output;
+  if (path.empty()) return nullptr;
+  const bool is_same = predecessor != nullptr && predecessor->output && predecessor->output->path() == path;
+  return is_same ? predecessor->output : std::make_shared<OutputFile>(executor, path);
+}
+
 }  // namespace
 
-std::shared_ptr<const Generation> make_generation(unsigned number, Options options, const Generation* predecessor,
-                                                  ListenerAlarm& alarm, unsigned posts, bool refuses) {
+std::shared_ptr<const Generation> make_generation(const boost::asio::any_io_executor& executor, unsigned number,
+                                                  Options options, const Generation* predecessor, ListenerAlarm& alarm,
+                                                  unsigned posts, bool refuses) {
   auto made = std::make_shared<Generation>();
   made->number = number;
   made->command = worker_command(options);
+  made->output = output_of(executor, options, predecessor);
   std::vector<Group> left;
   if (predecessor != nullptr) left = predecessor->listeners;
   for (const NamedAddress& wanted : options.listen) {

@@ -2,12 +2,14 @@
 // during a reload; a listener that two of them name is the same one in both, and is closed with the last.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <memory>
 #include <vector>
 
 #include "master/child.hpp"
 #include "master/listener_group.hpp"
 #include "master/options.hpp"
+#include "master/output_files.hpp"
 
 namespace baton {
 
@@ -16,12 +18,14 @@ struct Generation {
   Options options;
   Command command;
   std::vector<std::shared_ptr<ListenerGroup>> listeners;
+  std::shared_ptr<OutputFile> output;  ///< for what workers write; null: the master's standard streams
 };
 
 /// Binds what so many `posts` need and `predecessor` (or nobody) does not have yet; `refuses`: clients are to be
 /// refused there until a worker is ready. `number` is one that no generation had before: workers of one that was rolled
 /// back may still be there. Throws StartError, and no client notices then.
-std::shared_ptr<const Generation> make_generation(unsigned number, Options options, const Generation* predecessor,
-                                                  ListenerAlarm& alarm, unsigned posts, bool refuses);
+std::shared_ptr<const Generation> make_generation(const boost::asio::any_io_executor& executor, unsigned number,
+                                                  Options options, const Generation* predecessor, ListenerAlarm& alarm,
+                                                  unsigned posts, bool refuses);
 
 }  // namespace baton

@@ -38,12 +38,12 @@ std::string way_out(const TcpAddress& address, int error) {
 }
 
 [[noreturn]] void fail(const TcpAddress& address, int error) {
-  throw StartError(
-      fmt::format("can't listen on {}: {}{}", to_string(address), describe_errno(error), way_out(address, error)));
+  throw ListenError(error, fmt::format("can't listen on {}: {}{}", to_string(address), describe_errno(error),
+                                       way_out(address, error)));
 }
 
-[[noreturn]] void fail(const UnixAddress& address, const std::string& why) {
-  throw StartError(fmt::format("can't listen on {}: {}", to_string(address), why));
+[[noreturn]] void fail(const UnixAddress& address, int error, const std::string& why) {
+  throw ListenError(error, fmt::format("can't listen on {}: {}", to_string(address), why));
 }
 
 void set_option(const Fd& socket, int level, int option, int value) {
@@ -51,16 +51,16 @@ void set_option(const Fd& socket, int level, int option, int value) {
 }
 
 /// The errno of the call that failed, or 0 and the bound socket in `socket`.
-int try_bind(Fd& socket, const tcp::endpoint& endpoint, std::chrono::seconds defer_accept, bool shares_port) {
+int try_bind(Fd& socket, const tcp::endpoint& endpoint, const TcpAddress& wanted, bool shares_port) {
   socket = Fd{::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!socket.is_open()) return errno;
   set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
   if (shares_port) set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1);
-  if (defer_accept.count() > 0)
-    set_option(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(defer_accept.count()));
+  if (wanted.defer_accept.count() > 0)
+    set_option(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(wanted.defer_accept.count()));
   // Said, because the default is the sysctl net.ipv6.bindv6only.
   if (endpoint.protocol() == tcp::v6())
-    set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, endpoint.address().is_unspecified() ? 0 : 1);
+    set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, endpoint.address().is_unspecified() && !wanted.is_ipv6_only ? 0 : 1);
   return ::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == -1 ? errno : 0;
 }
 
@@ -69,14 +69,12 @@ TcpAddress bound_address(const Fd& socket) {
   auto size = static_cast<socklen_t>(endpoint.capacity());
   check(::getsockname(socket.get(), endpoint.data(), &size), "getsockname");
   endpoint.resize(size);
-  return TcpAddress{endpoint.address(), endpoint.port(), {}};
+  return TcpAddress{endpoint.address(), endpoint.port(), {}, false};
 }
 
 int try_bind(Fd& socket, const TcpAddress& address, bool shares_port) {
   const std::uint16_t port = address.ports.first;
-  const auto bind_at = [&](const tcp::endpoint& endpoint) {
-    return try_bind(socket, endpoint, address.defer_accept, shares_port);
-  };
+  const auto bind_at = [&](const tcp::endpoint& endpoint) { return try_bind(socket, endpoint, address, shares_port); };
   if (address.host) return bind_at({*address.host, port});
   const int error = bind_at({tcp::v6(), port});
   const bool has_no_ipv6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
@@ -135,18 +133,20 @@ void clear_stale_file(const UnixAddress& address, const UnixEndpoint& endpoint) 
   struct stat found {};
   if (::lstat(address.path.c_str(), &found) == -1) return;
   if (!S_ISSOCK(found.st_mode))
-    fail(address, "that file exists and is not a socket (remove it, or choose another path)");
+    fail(address, EADDRINUSE, "that file exists and is not a socket (remove it, or choose another path)");
   const Fd probe{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
   const bool connected = ::connect(probe.get(), generic(endpoint.address), endpoint.size) == 0;
-  if (connected || errno != ECONNREFUSED) fail(address, "another process listens there " + who(probe, address));
+  if (connected || errno != ECONNREFUSED)
+    fail(address, EADDRINUSE, "another process listens there " + who(probe, address));
   if (::unlink(address.path.c_str()) == -1 && errno != ENOENT)
-    fail(address, fmt::format("a stale socket file is in the way and can't be removed: {}", describe_errno(errno)));
+    fail(address, errno,
+         fmt::format("a stale socket file is in the way and can't be removed: {}", describe_errno(errno)));
 }
 
 /// While held, no other baton looks at socket files in this directory, so that none takes another's new one for a
 /// stale one. Where the directory can't be opened, bind(2) will say why.
 Fd lock_directory(const UnixAddress& address) {
-  constexpr int tries = 300;
+  const int tries = address.may_wait ? 300 : 0;
   constexpr int pause_ms = 10;
   const std::string parent = std::filesystem::path(address.path).parent_path().string();
   Fd directory{::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -154,7 +154,7 @@ Fd lock_directory(const UnixAddress& address) {
   // There is no lock with a time limit, and anybody who can read the directory can hold this one.
   for (int i = 0; ::flock(directory.get(), LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK; ++i) {
     if (i == tries)
-      fail(address,
+      fail(address, EADDRINUSE,
            fmt::format("another process keeps {} locked (lsof {} names it)", parent.empty() ? "." : parent, parent));
     ::poll(nullptr, 0, pause_ms);
   }
@@ -175,9 +175,9 @@ Listener bind_unix(const UnixAddress& address) {
   if (!address.mode) ::umask(old_mask);
   const int error = ::bind(socket.get(), generic(endpoint.address), endpoint.size) == -1 ? errno : 0;
   ::umask(old_mask);
-  if (error == EADDRINUSE) fail(address, "another process has that name");
-  if (error == ENOENT) fail(address, "its directory does not exist (create it first)");
-  if (error != 0) fail(address, describe_errno(error));
+  if (error == EADDRINUSE) fail(address, error, "another process has that name");
+  if (error == ENOENT) fail(address, error, "its directory does not exist (create it first)");
+  if (error != 0) fail(address, error, describe_errno(error));
   std::optional<SocketFile> file;
   if (has_file) file.emplace(address.path);
   return {std::move(socket), to_string(address), std::move(file), std::move(lock)};
@@ -225,7 +225,7 @@ Listener listen_on(const ListenAddress& address, int backlog, Sharing sharing) {
   // listen(2) can still meet EADDRINUSE where two sockets with SO_REUSEADDR were bound at the same time.
   if (::listen(listener.socket.get(), backlog) == -1) {
     if (const auto* network = std::get_if<TcpAddress>(&address)) fail(*network, errno);
-    fail(std::get<UnixAddress>(address), describe_errno(errno));
+    fail(std::get<UnixAddress>(address), errno, describe_errno(errno));
   }
   listener.directory_lock.reset();
   return listener;

@@ -8,10 +8,17 @@
 #include <optional>
 #include <string>
 
+#include "common/error.hpp"
 #include "common/fd.hpp"
 #include "master/address.hpp"
 
 namespace baton {
+
+/// Why an address can't be had, also as an errno, for programs that ask for it.
+struct ListenError : StartError {
+  ListenError(int error, const std::string& text) : StartError(text), code(error) {}
+  int code;
+};
 
 /// A Unix socket's file, removed with this object if it is still the one that was bound: a successor may have put
 /// its own in the place.
@@ -46,10 +53,10 @@ enum class Sharing : std::uint8_t {
   next,   ///< yes, and there are some of ours
 };
 
-/// A bound socket that does not listen yet. Throws StartError, which names the address, the cause and the way out.
+/// A bound socket that does not listen yet. Throws ListenError, which names the address, the cause and the way out.
 Listener bind_to(const ListenAddress& address, Sharing sharing = Sharing::none);
 
-/// `backlog` in connections; the kernel lowers it to net.core.somaxconn. Throws StartError.
+/// `backlog` in connections; the kernel lowers it to net.core.somaxconn. Throws ListenError.
 Listener listen_on(const ListenAddress& address, int backlog, Sharing sharing = Sharing::none);
 
 }  // namespace baton

@@ -68,7 +68,7 @@ bool is_ignored(int signal) {
 
 void Master::run(Options options) {
   ends_with_terminal_ = has_terminal() && !is_ignored(SIGHUP);
-  for (const int each : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGCHLD}) signals_.add(each);
+  for (const int each : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGUSR1, SIGCHLD}) signals_.add(each);
   // What a worker leaves behind comes to us, and not to init, where nobody would know to stop it.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (!options.pid_file.empty()) pid_file_.emplace(options.pid_file);
@@ -102,9 +102,13 @@ void Master::announce() const {
     addresses += (addresses.empty() ? "" : ", ") + each->summary();
     has_own = has_own || each->policy().has_own_addresses();
   }
+  addresses = addresses.empty() ? "where its workers ask" : "on " + addresses;
   const unsigned workers = generation.options.workers;
-  log::info("baton {} · listening on {} · {} worker{}{}", BATON_VERSION, addresses, workers, workers == 1 ? "" : "s",
+  log::info("baton {} · listening {} · {} worker{}{}", BATON_VERSION, addresses, workers, workers == 1 ? "" : "s",
             has_own ? ", each on a port of its own" : "");
+  const Options& options = generation.options;
+  if (!options.dialect_reason.empty())
+    log::info("dialect {}, because {} (--dialect)", baton::name(options.dialect), options.dialect_reason);
 }
 
 asio::awaitable<void> Master::follow_signals() {
@@ -140,6 +144,8 @@ void Master::on_signal(int signal) {
       return scale_by("+1");
     case SIGTTOU:
       return scale_by("-1");
+    case SIGUSR1:
+      return supervisor_.reopen_output();
     case SIGCHLD:
       return supervisor_.on_child_signal();
     default:

@@ -57,8 +57,9 @@ std::string readable(std::string_view text) {
 
 }  // namespace
 
-NoticeSocket::NoticeSocket()
-    : socket_(check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket(NOTIFY_SOCKET)")) {
+NoticeSocket::NoticeSocket(uid_t user)
+    : user_(user),
+      socket_(check(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket(NOTIFY_SOCKET)")) {
   const int on = 1;
   check(::setsockopt(socket_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on), "setsockopt(SO_PASSCRED)");
   sockaddr_un address{};
@@ -85,8 +86,8 @@ Notice NoticeSocket::receive(pid_t worker) {
     const ssize_t count = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (count == -1) break;
     const Received received = judge(message, {bytes.data(), static_cast<std::size_t>(count)});
-    const bool is_trusted =
-        received.sender.uid == ::geteuid() || received.sender.uid == 0 || received.sender.pid == worker;
+    const uid_t sender = received.sender.uid;
+    const bool is_trusted = sender == ::geteuid() || sender == user_ || sender == 0 || received.sender.pid == worker;
     if (is_trusted && (message.msg_flags & MSG_TRUNC) == 0) read_notice(received.text, notice);
   }
   return notice;
@@ -99,6 +100,8 @@ void read_notice(std::string_view datagram, Notice& notice) {
     datagram = end == std::string_view::npos ? std::string_view{} : datagram.substr(end + 1);
     constexpr std::string_view status = "STATUS=";
     if (line == "READY=1") notice.ready = true;
+    if (line == "RELOADING=1") notice.reloading = true;
+    if (line == "STOPPING=1") notice.stopping = true;
     if (line == "WATCHDOG=1") notice.alive = true;
     if (line == "WATCHDOG=trigger") notice.hung = true;
     if (line.starts_with(status)) notice.status = readable(line.substr(status.size()));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -16,23 +17,26 @@ struct Notice {
   bool ready = false;                 ///< READY=1
   bool alive = false;                 ///< WATCHDOG=1
   bool hung = false;                  ///< WATCHDOG=trigger: it says so itself
+  bool reloading = false;             ///< RELOADING=1: READY=1 follows when it has
+  bool stopping = false;              ///< STOPPING=1: it is about to end, though it may answer what it has
   std::optional<std::string> status;  ///< STATUS=…
 };
 
 class NoticeSocket {
  public:
-  /// Under an abstract name that the kernel chooses. Throws std::system_error.
-  NoticeSocket();
+  /// Under an abstract name that the kernel chooses, for a worker that runs as `user`. Throws std::system_error.
+  explicit NoticeSocket(uid_t user = ::geteuid());
 
   [[nodiscard]] const Fd& socket() const { return socket_; }
   /// For NOTIFY_SOCKET: "@0002f".
   [[nodiscard]] const std::string& address() const { return address_; }
 
-  /// Everything that has arrived, put together. Datagrams of other users are ignored, but for `worker` itself, which
-  /// may have changed its user; descriptors that come along are closed.
+  /// Everything that has arrived, put together. Datagrams of users other than the master's, the worker's and root are
+  /// ignored, but for `worker` itself, which may have changed its user; descriptors that come along are closed.
   [[nodiscard]] Notice receive(pid_t worker);
 
  private:
+  uid_t user_;
   Fd socket_;
   std::string address_;
 };

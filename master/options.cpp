@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <limits>
 
 #include "common/error.hpp"
 #include "common/settings.hpp"
 #include "common/units.hpp"
 #include "master/cpus.hpp"
+#include "master/dialect/placeholders.hpp"
 #include "master/verbs.hpp"
 
 namespace baton {
@@ -25,7 +27,7 @@ constexpr std::string_view footer =
     "  baton                                  one worker per CPU on port 1337, each answering its pid\n"
     "  baton -w 4 -l 127.0.0.1:8080           four workers, this machine only\n"
     "  baton -l :80 -l unix:/run/x.sock?mode=0660\n"
-    "  baton -w 8 -- node worker.js           your own workers, which get the listener by process.on('message')\n"
+    "  baton -w 8 -- node app.js              any Node program, which is asked nothing: its listen() is shared\n"
     "\n"
     "TERM, INT and QUIT let the workers finish what they are answering; a second INT ends at once. HUP reads the\n"
     "settings again and replaces every worker, one after another. TTIN and TTOU start and stop one worker.";
@@ -33,18 +35,19 @@ constexpr std::string_view footer =
 /// What the flags say, before it is put together.
 struct Given {
   std::vector<std::string> listen;
-  Ports ports = default_port;
+  std::optional<Ports> ports;
   std::chrono::seconds defer_accept{0};
+  std::optional<Dialect> dialect;  ///< nothing: auto
   std::optional<Readiness> ready;
   std::optional<std::chrono::milliseconds> hang_timeout;
 };
 
-constexpr std::array<std::string_view, 3> readiness_names{"message", "handle", "notify"};
+constexpr std::array<std::string_view, 4> readiness_names{"message", "handle", "notify", "accepts"};
 
 Readiness parse_readiness(const std::string& text) {
   for (std::size_t i = 0; i < readiness_names.size(); ++i)
     if (readiness_names.at(i) == text) return static_cast<Readiness>(i);
-  throw UsageError(fmt::format("\"{}\" is no sign of readiness: message, handle or notify", text));
+  throw UsageError(fmt::format("\"{}\" is no sign of readiness: message, handle, notify or accepts", text));
 }
 
 std::chrono::milliseconds parse_ready_timeout(const std::string& text) {
@@ -112,11 +115,10 @@ void add_master_settings(Settings& settings, Options& options, Given& given) {
   settings.add("--control", "PATH", "Control socket [NAME.sock in $XDG_RUNTIME_DIR/baton or /run/baton]",
                [&](const std::string& text) { options.control = text; });
   settings.add("--dialect", "NAME",
-               "How a command's workers get the listener: channel, Node's child.send(…, server) [channel]",
-               [](const std::string& text) {
-                 if (text != "channel")
-                   throw UsageError(fmt::format("\"{}\" is no dialect of this version: channel", text));
-               });
+               "How a command's workers get the listener: node-cluster (their listen() asks for it), channel (Node's "
+               "child.send('server', server)), listen-fds (systemd's LISTEN_FDS, and {fd} in the command), einhorn, "
+               "server-starter, or auto: by the command [auto]",
+               [&](const std::string& text) { given.dialect = parse_dialect(text); });
   settings.add_config("-c,--config", "File of settings, in TOML: the long names without dashes");
 }
 
@@ -125,10 +127,12 @@ bool contains(const std::vector<std::string>& words, const std::string& word) {
 }
 
 void add_lifecycle_settings(Settings& settings, Options& options, Given& given) {
-  settings.add("--ready", "SIGN",
-               "What makes a command's worker ready: handle (it took the listener), message (process.send('ready')), "
-               "notify (READY=1 to NOTIFY_SOCKET) [handle]",
-               [&](const std::string& text) { given.ready = parse_readiness(text); });
+  settings.add(
+      "--ready", "SIGN",
+      "What makes a command's worker ready: handle (it took the listener, or listens), message "
+      "(process.send('ready')), notify (READY=1 to NOTIFY_SOCKET), accepts (it waits for connections) [handle; "
+      "accepts where listeners are inherited]",
+      [&](const std::string& text) { given.ready = parse_readiness(text); });
   settings.add("--ready-timeout", "TIME", "Time for a worker to get ready, then it is replaced [30s]",
                [&](const std::string& text) { options.ready_timeout = parse_ready_timeout(text); });
   settings.add("--drain-timeout", "TIME", "Time for a worker to finish, then it is told to end, and killed [30s]",
@@ -146,13 +150,16 @@ void add_lifecycle_settings(Settings& settings, Options& options, Given& given) 
   });
 }
 
-std::vector<NamedAddress> addresses(const Given& given) {
-  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, given.ports, {}}}};
+/// `has_default`: where none is given, there is one.
+std::vector<NamedAddress> addresses(const Given& given, bool has_default) {
+  const Ports ports = given.ports.value_or(default_port);
+  if (given.listen.empty() && !given.ports && !has_default) return {};
+  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, ports, {}, false}}};
   std::vector<NamedAddress> parsed;
   std::vector<std::string> seen;
   std::vector<std::string> names;
   for (const std::string& text : given.listen) {
-    NamedAddress named = parse_named_address(text, given.ports);
+    NamedAddress named = parse_named_address(text, ports);
     const std::string address = to_string(named.address);
     const auto* network = std::get_if<TcpAddress>(&named.address);
     const bool is_fixed = network == nullptr || network->ports.first != 0;
@@ -174,7 +181,26 @@ void apply_defer_accept(Options& options, const Given& given) {
       network->defer_accept = given.defer_accept;
       has_tcp = true;
     }
+  if (!has_tcp && options.listen.empty())
+    throw UsageError("--defer-accept: the ports that node-cluster workers ask for can't (-l or -p name one that can)");
   if (!has_tcp) throw UsageError("--defer-accept: only TCP listeners can, and there are none (leave it out)");
+}
+
+void apply_dialect(Options& options, const Given& given) {
+  if (options.command.empty() && given.dialect.value_or(Dialect::channel) != Dialect::channel)
+    throw UsageError(
+        fmt::format("--dialect: {} is for a command's workers (like: baton -- node worker.js)", name(*given.dialect)));
+  const DialectChoice choice = choose_dialect(options.command);
+  options.dialect = given.dialect.value_or(choice.dialect);
+  if (!given.dialect && !options.command.empty()) options.dialect_reason = choice.why;
+  // What Einhorn sends; TERM ends its workers at once.
+  const bool is_einhorn = options.dialect == Dialect::einhorn && !options.process.stop_signal;
+  if (is_einhorn) options.process.stop_signal = SIGUSR2;
+}
+
+Readiness usual_readiness(const Options& options) {
+  if (options.command.empty()) return Readiness::message;
+  return inherits_listeners(options.dialect) ? Readiness::accepts : Readiness::handle;
 }
 
 /// Only a worker that keeps our channel's time can be told apart from one that hangs, unless the user says otherwise.
@@ -182,7 +208,11 @@ void apply_kind(Options& options, const Given& given) {
   const bool is_embedded = options.command.empty();
   if (is_embedded && given.ready && *given.ready != Readiness::message)
     throw UsageError("--ready: the embedded worker says when it is ready (message)");
-  options.ready = given.ready.value_or(is_embedded ? Readiness::message : Readiness::handle);
+  if (given.ready == Readiness::handle && inherits_listeners(options.dialect))
+    throw UsageError("--ready: in this dialect a worker has its listeners from the start (accepts, message or notify)");
+  if (given.ready == Readiness::accepts && asks_for_listeners(options.dialect))
+    throw UsageError("--ready: a node-cluster worker says by itself that it listens (handle, message or notify)");
+  options.ready = given.ready.value_or(usual_readiness(options));
   options.hang_timeout = given.hang_timeout.value_or(is_embedded ? options.hang_timeout : std::chrono::milliseconds(0));
   if (!is_embedded && options.worker.max_requests > 0)
     throw UsageError("--max-requests: only the embedded worker's requests can be counted (--max-lifetime suits any)");
@@ -211,13 +241,18 @@ Options parse_options(std::vector<std::string> arguments) {
                     "baton " BATON_VERSION);
   add_master_settings(settings, options, given);
   add_lifecycle_settings(settings, options, given);
+  add_process_settings(settings, options.process);
   add_worker_settings(settings, options.worker);
   settings.set_footer(verbs_help() + "\n" + std::string(footer));
   settings.parse(arguments);
 
-  options.listen = addresses(given);
+  apply_dialect(options, given);
+  options.listen = addresses(given, !asks_for_listeners(options.dialect));
   apply_defer_accept(options, given);
+  if (!options.command.empty())
+    check_placeholders(options.command, options.listen, inherits_listeners(options.dialect));
   apply_kind(options, given);
+  complete(options.process, options.command.empty());
   for (const std::string& name : settings.unknown_variables())
     options.warnings.push_back(
         fmt::format("the environment variable {} means nothing to baton (baton --help lists the settings)", name));

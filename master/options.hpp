@@ -10,7 +10,9 @@
 
 #include "common/worker_settings.hpp"
 #include "master/address.hpp"
+#include "master/dialect.hpp"
 #include "master/policy.hpp"
+#include "master/process_options.hpp"
 
 namespace baton {
 
@@ -21,6 +23,7 @@ enum class Readiness : std::uint8_t {
   message,  ///< it says "ready" on its channel, as the embedded worker does
   handle,   ///< it has taken every listener
   notify,   ///< it sends READY=1 to NOTIFY_SOCKET, as to systemd
+  accepts,  ///< it is seen to wait for connections; or one of the first and the third
 };
 
 struct Options {
@@ -32,6 +35,8 @@ struct Options {
   std::string name;                  ///< of this master; empty: its first address
   std::string control;               ///< path of the control socket; empty: the default one
   std::vector<std::string> command;  ///< of a foreign worker; empty: the embedded one
+  Dialect dialect = Dialect::channel;
+  std::string dialect_reason;  ///< why it was picked; empty: it was asked for
   Readiness ready = Readiness::message;
   std::chrono::milliseconds ready_timeout{30'000};
   std::chrono::milliseconds drain_timeout{30'000};
@@ -39,6 +44,7 @@ struct Options {
   std::chrono::milliseconds max_lifetime{0};       ///< of a worker; 0: no limit
   std::uint64_t max_memory = 0;                    ///< bytes of a worker's resident set; 0: no limit
   unsigned surge = 1;                              ///< workers that are replaced at a time
+  ProcessSettings process;
   WorkerSettings worker;
   std::vector<std::string> warnings;  ///< to be logged once there is a log
 };

@@ -21,6 +21,8 @@
 #include "common/error.hpp"
 #include "common/log.hpp"
 #include "common/protocol.hpp"
+#include "master/awaiting.hpp"
+#include "master/dialect/equipment.hpp"
 #include "master/task.hpp"
 
 namespace baton {
@@ -50,7 +52,7 @@ Phase phase(const WorkerHandle& worker) {
 
 bool is_answer(Kind kind) {
   return kind == Kind::handle_ack || kind == Kind::handle_nack || kind == Kind::taken || kind == Kind::closed ||
-         kind == Kind::open || kind == Kind::all_closed;
+         kind == Kind::open || kind == Kind::all_closed || kind == Kind::accepted;
 }
 
 std::string first_line(const std::string& path) {
@@ -88,6 +90,27 @@ void finish_off(const WorkerHandle& worker) {
   }
 }
 
+/// A child that nobody has a record of yet: it ends with this, unless somebody has.
+struct Newborn {
+  explicit Newborn(pid_t its_pid) : pid(its_pid) {}
+  Newborn(const Newborn&) = delete;
+  Newborn& operator=(const Newborn&) = delete;
+  ~Newborn() {
+    if (is_known) return;
+    ::kill(-pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+
+  pid_t pid;
+  bool is_known = false;
+};
+
+std::set<std::uint64_t> inodes_of(const std::vector<std::shared_ptr<Vault>>& listeners) {
+  std::set<std::uint64_t> inodes;
+  for (const auto& each : listeners) inodes.insert(inode_of(each->copy()));
+  return inodes;
+}
+
 /// Whether a child that was sent KILL ends, as it does unless the kernel holds it.
 bool ends_soon(pid_t pid) {
   constexpr int patience_ms = 1000;
@@ -112,33 +135,42 @@ Staff::~Staff() {
 WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Generation> generation) {
   const Options& options = generation->options;
   auto [ours, theirs] = make_channel_pair();
-  std::vector<std::string> variables{
-      fmt::format("{}={}", protocol::channel_variable, theirs.get()),
-      fmt::format("{}=json", protocol::serialization_variable),
-      fmt::format("{}={}", protocol::number_variable, number),
-      fmt::format("{}={}", protocol::start_variable, id),
-  };
+  const uid_t user = options.process.account ? options.process.account->user : ::geteuid();
+  Recruit recruit{number, generation->number, id, user, generation->command.arguments, {}};
+  for (const auto& group : generation->listeners) recruit.listeners.push_back(group->vault(number));
+  const std::set<std::uint64_t> inodes =
+      options.ready == Readiness::accepts ? inodes_of(recruit.listeners) : std::set<std::uint64_t>{};
+  Equipment equipment = equip(options.dialect, recruit, std::move(theirs));
+  Outfit outfit{
+      std::move(equipment.descriptors), {}, {}, std::move(equipment.variables), std::move(equipment.pid_variable),
+      traits(options.process)};
+  add_variables(outfit.variables, options.process);
+  std::vector<Pipe> pipes = make_pipes(options, outfit);
   // Those of our own supervisor are not for our workers.
-  for (const char* each : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) variables.emplace_back(each);
+  for (const char* each : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) outfit.variables.emplace_back(each);
   std::optional<NoticeSocket> notices;
   if (!options.command.empty()) {
-    notices.emplace();
-    variables.push_back("NOTIFY_SOCKET=" + notices->address());
+    notices.emplace(user);
+    outfit.variables.push_back("NOTIFY_SOCKET=" + notices->address());
     if (options.hang_timeout.count() > 0)
-      variables.push_back(fmt::format("WATCHDOG_USEC={}", std::chrono::microseconds(options.hang_timeout).count()));
+      outfit.variables.push_back(
+          fmt::format("WATCHDOG_USEC={}", std::chrono::microseconds(options.hang_timeout).count()));
   }
-  Child child = Child::spawn(executor_, generation->command, theirs, variables, open_files_);
-  theirs.reset();
+  Child child = Child::spawn(executor_, {generation->command.executable, std::move(equipment.arguments)}, outfit);
+  Newborn newborn(child.pid());
+  outfit = {};  // the ends that are the worker's
   auto worker =
       std::make_shared<WorkerHandle>(executor_, id, number, std::move(generation), std::move(child), std::move(ours));
+  if (equipment.ack_socket) worker->ack_end = std::make_unique<AckEnd>(executor_, std::move(*equipment.ack_socket));
+  if (asks_for_listeners(options.dialect)) worker->cluster = std::make_unique<ClusterTalk>();
   if (notices) worker->notice_end = std::make_unique<NoticeEnd>(executor_, std::move(*notices));
+  for (Pipe& each : pipes)
+    worker->outputs.at(static_cast<std::size_t>(each.first)) =
+        std::make_unique<OutputEnd>(executor_, std::move(each.second), each.first);
   workers_[id] = worker;
+  newborn.is_known = true;
   try {
-    if (worker->generation->options.command.empty()) give_slot(*worker);
-    if (hands_connections(worker->generation->options.policy))
-      greet(*worker);
-    else
-      for (std::size_t i = 0; i < worker->generation->listeners.size(); ++i) hand_over(*worker, i);
+    introduce(*worker);
   } catch (...) {
     finish_off(*worker);
     forget(*worker);
@@ -146,14 +178,31 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
   }
   start_task(executor_, follow_process(worker));
   start_task(executor_, follow_channel(worker));
+  for (std::size_t each = 0; each < worker->outputs.size(); ++each) start_task(executor_, follow_output(worker, each));
   if (worker->notice_end) start_task(executor_, follow_notices(worker));
+  if (worker->ack_end) start_task(executor_, follow_acks(worker));
+  if (worker->generation->options.ready == Readiness::accepts) start_task(executor_, await_accepting(worker, inodes));
   return *worker;
+}
+
+/// The first messages, in the dialects that begin with some.
+void Staff::introduce(WorkerHandle& worker) {
+  const Options& options = worker.generation->options;
+  if (inherits_listeners(options.dialect) || asks_for_listeners(options.dialect)) return;
+  if (options.command.empty()) give_slot(worker);
+  if (hands_connections(options.policy)) return greet(worker);
+  for (std::size_t i = 0; i < worker.generation->listeners.size(); ++i) hand_over(worker, i);
 }
 
 void Staff::give_slot(WorkerHandle& worker) {
   worker.slot = scoreboard_.take();
-  if (!worker.slot) return log::warning("{} has no place on the scoreboard, and counts for itself", worker.name());
-  send(worker, protocol::scoreboard_line(*worker.slot), scoreboard_.memory().duplicate());
+  try {
+    if (worker.slot) return send(worker, protocol::scoreboard_line(*worker.slot), scoreboard_.memory().duplicate());
+  } catch (const std::system_error& error) {  // out of descriptors
+    log::debug("{}: {}", worker.name(), error.what());
+    scoreboard_.give_back(*std::exchange(worker.slot, std::nullopt));
+  }
+  log::warning("{} has no place on the scoreboard, and counts for itself", worker.name());
 }
 
 /// Once its process is no more, or never was.
@@ -238,7 +287,8 @@ void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> 
       if (!std::exchange(worker.flushing, true)) start_task(executor_, flush_channel(workers_.at(worker.id)));
       break;
     case Channel::Sent::full:
-      log::warning("{} does not read its channel; a message to it is lost", worker.name());
+      if (!std::exchange(worker.loss_told, true))
+        log::warning("{} does not read its channel; messages to it are lost", worker.name());
       break;
     case Channel::Sent::whole:
     case Channel::Sent::closed:  // the end of file, which follows, is seen by follow_channel()
@@ -272,18 +322,21 @@ asio::awaitable<void> Staff::follow_channel(Handle worker) {
     if (!batch.closed) continue;
     worker->channel_end.reset();
     log::debug("{}: the channel has ended", worker->name());
+    if (worker->cluster && worker->cluster->is_leaving) start_task(executor_, see_off(worker));
     hearer_.on_channel_end(*worker);
   }
 }
 
 /// Of a worker that has ended: what it acknowledged it may have answered, in part or whole.
 void Staff::hear_last_answers(WorkerHandle& worker) {
+  constexpr int most_rounds = 64;  // what it has started may hold the channel, and talk on
   bool goes_on = worker.channel_end != nullptr;
-  while (goes_on) {
+  for (int round = 0; goes_on && round < most_rounds; ++round) {
     Channel::Batch batch = worker.channel_end->channel.receive();
     for (Frame& frame : batch.frames) {
       const protocol::Message message = protocol::decode(std::move(frame.value));
-      const bool is_of_connections = message.kind == Kind::taken || message.kind == Kind::handle_ack;
+      const bool is_of_connections =
+          message.kind == Kind::taken || message.kind == Kind::accepted || message.kind == Kind::handle_ack;
       if (is_of_connections) static_cast<void>(hearer_.on_answer(worker, message));
     }
     goes_on = !batch.closed && !batch.frames.empty();
@@ -303,11 +356,16 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
   }
   worker.last_sign = std::chrono::steady_clock::now();
   switch (message.kind) {
+    case Kind::hello:
+      return welcome(worker);
     case Kind::ready:
       worker.said_ready = true;
       return tell_if_ready(worker);
     case Kind::retire:
       return hearer_.on_wants_to_retire(worker, message.detail);
+    case Kind::cluster:
+      if (worker.cluster) hearer_.on_cluster(worker, message);
+      return;
     case Kind::plain:
       return log::info("{} says {}", worker.name(), boost::json::serialize(message.value));
     default:
@@ -315,13 +373,24 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
   }
 }
 
+/// Of a command that knows baton.
+void Staff::welcome(WorkerHandle& worker) {
+  const bool is_embedded = worker.generation->options.command.empty();
+  if (is_embedded || std::exchange(worker.said_hello, true))
+    return log::warning("{}: a hello message, which is out of place here, is ignored", worker.name());
+  // While it is probed, it would take the scoreboard's descriptor for the probe's, if it read both together.
+  if (!worker.is_probed) give_slot(worker);
+}
+
 /// False: nobody asked.
 bool Staff::hear_answer(WorkerHandle& worker, const protocol::Message& message) {
   const bool is_of_handle = message.kind == Kind::handle_ack || message.kind == Kind::handle_nack;
   if (is_of_handle && std::exchange(worker.is_probed, false)) {
+    if (worker.said_hello) give_slot(worker);
     tell_if_ready(worker);
     return true;
   }
+  if (is_of_handle && worker.cluster && hear_confirmation(worker, message)) return true;
   if (message.kind == Kind::handle_ack && !worker.unacknowledged.empty()) {
     worker.unacknowledged.pop_front();
     tell_if_ready(worker);
@@ -361,25 +430,63 @@ void Staff::tell_if_ready(WorkerHandle& worker) {
       worker.is_ready = worker.said_ready;
       break;
     case Readiness::handle:
-      worker.is_ready = true;
+      worker.is_ready = worker.cluster ? worker.cluster->listens : worker.said_ready || !worker.said_hello;
       break;
     case Readiness::notify:
       worker.is_ready = worker.notified_ready;
+      break;
+    case Readiness::accepts:
+      worker.is_ready = worker.notified_ready || worker.said_ready || (worker.accepts && !worker.said_hello);
       break;
   }
   if (worker.is_ready) hearer_.on_ready(worker);
 }
 
+/// Nothing tells of it but a look; a program that says so itself is quicker.
+asio::awaitable<void> Staff::await_accepting(Handle worker, std::set<std::uint64_t> inodes) {
+  constexpr auto longest = 50ms;
+  asio::steady_timer pause(executor_);
+  for (std::chrono::milliseconds time = 2ms; !worker->is_ready && workers_.contains(worker->id);
+       time = std::min<std::chrono::milliseconds>(time * 2, longest)) {
+    boost::system::error_code ignored;
+    pause.expires_after(time);
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    if (worker->is_ready || !workers_.contains(worker->id)) break;
+    worker->accepts = awaits_connections(worker->child.pid(), inodes) != Awaiting::no;
+    if (worker->accepts) tell_if_ready(*worker);
+  }
+}
+
 asio::awaitable<void> Staff::follow_notices(Handle worker) {
+  constexpr std::string_view reloading = "reloads";
   while (worker->notice_end) {
     const bool readable = co_await worker->notice_end->watch.readable();
     if (!readable || !worker->notice_end) break;
     Notice notice = worker->notice_end->notices.receive(worker->child.pid());
+    if (notice.reloading) worker->status = reloading;
+    if (notice.ready && worker->status == reloading) worker->status.clear();
     if (notice.status) worker->status = std::move(*notice.status);
     if (notice.alive || notice.ready) worker->last_sign = std::chrono::steady_clock::now();
     worker->notified_ready = worker->notified_ready || notice.ready;
     if (notice.ready) tell_if_ready(*worker);
+    if (notice.stopping) hearer_.on_wants_to_retire(*worker, "says that it stops");
     if (notice.hung) hearer_.on_hung(*worker, "says that it hangs");
+  }
+}
+
+asio::awaitable<void> Staff::follow_acks(Handle worker) {
+  while (worker->ack_end) {
+    const bool readable = co_await worker->ack_end->watch.readable();
+    if (!readable || !worker->ack_end) break;
+    const AckSocket::Received received = worker->ack_end->acks.receive();
+    if (received.acknowledgement) {
+      worker->said_ready = true;
+      tell_if_ready(*worker);
+    }
+    if (!received.is_exhausted) continue;
+    asio::steady_timer pause(executor_, 100ms);  // it would be told of the same connection again at once
+    boost::system::error_code ignored;
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 }
 
@@ -394,8 +501,11 @@ asio::awaitable<void> Staff::follow_process(Handle worker) {
   worker->child.kill_group();
   const Ending ending = worker->child.reap();
   hear_last_answers(*worker);
+  hear_last_output(*worker);
   worker->channel_end.reset();
+  if (worker->cluster && worker->cluster->patience) worker->cluster->patience->cancel();
   worker->notice_end.reset();
+  worker->ack_end.reset();
   forget(*worker);
   hearer_.on_exit(*worker, ending);
   sweep_orphans();
@@ -405,6 +515,8 @@ void Staff::carry_out(int id, Action action) {
   const Child& child = at(id).child;
   switch (action) {
     case Action::drain:
+      if (at(id).cluster) return dismiss(at(id));
+      return child.signal(at(id).farewell);
     case Action::terminate:
       return child.signal(SIGTERM);
     case Action::abort:

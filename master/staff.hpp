@@ -13,10 +13,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/protocol.hpp"
 #include "common/scoreboard.hpp"
+#include "master/output_files.hpp"
 #include "master/worker_handle.hpp"
 
 namespace baton {
@@ -34,6 +36,8 @@ class Staff {
     virtual void on_hung(WorkerHandle& worker, std::string_view how) = 0;
     /// What it says of the connections that it was handed. False: it is out of place.
     virtual bool on_answer(WorkerHandle& worker, const protocol::Message& message) = 0;
+    /// What a worker of Node's cluster says besides.
+    virtual void on_cluster(WorkerHandle& worker, const protocol::Message& message) = 0;
     /// After send_now() found no room in its channel: there may be some now.
     virtual void on_writable(WorkerHandle& worker) = 0;
     /// Its channel has ended, though it may live on.
@@ -56,6 +60,7 @@ class Staff {
 
   /// The limit of open files that workers start with, where this process has raised its own.
   void set_open_files(const rlimit& limit) { open_files_ = limit; }
+  [[nodiscard]] bool has_open_files() const { return open_files_.has_value(); }
 
   /// Starts a worker and sends it every listener of its generation, or a greeting where it is to get connections.
   /// Throws StartError or std::system_error, and leaves no process behind then.
@@ -64,16 +69,25 @@ class Staff {
   /// A listener that is not its own, to serve as well until it is withdrawn. Throws std::system_error.
   void lend(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
   void withdraw(WorkerHandle& worker, std::uint64_t cookie);
+  /// Of the dialect node-cluster: the answer to a question, with the vault's listener or without one. Throws
+  /// std::system_error.
+  void answer(WorkerHandle& worker, std::string line, const std::shared_ptr<Vault>& vault = nullptr);
+  /// Whether there is room for one more that brings a listener.
+  [[nodiscard]] static bool may_answer(const WorkerHandle& worker);
+  /// Likewise: whether it listens on all that it has asked for, which makes it ready.
+  void note_listening(WorkerHandle& worker, bool listens);
   /// As Channel::send_now(); what it leaves to be sent is sent.
   Channel::Sent send_now(int id, std::string_view line, std::span<const int> handles);
 
   void carry_out(int id, Action action);
+  /// What still waits to be written gets a second; then nothing waits any more.
+  void end_output() { streams_.finish(); }
   void kill_all();
   [[nodiscard]] WorkerHandle& at(int id) { return *workers_.at(id); }
   [[nodiscard]] const WorkerHandle& at(int id) const { return *workers_.at(id); }
   [[nodiscard]] const std::map<int, std::shared_ptr<WorkerHandle>>& all() const { return workers_; }
 
-  /// What it counts, or null where it is no worker of baton's own.
+  /// What it counts, or null where it has no place on the scoreboard: a command that did not ask for one.
   [[nodiscard]] const Slot* counters(const WorkerHandle& worker) const;
   /// Over all workers that are or were.
   [[nodiscard]] std::uint64_t total(Metric metric) const { return scoreboard_.total(metric); }
@@ -95,7 +109,19 @@ class Staff {
  private:
   using Handle = std::shared_ptr<WorkerHandle>;
 
+  // staff_output.cpp: the settings of a worker's process
+  using Pipe = std::pair<Stream, Fd>;
+  static void add_variables(std::vector<std::string>& variables, const ProcessSettings& settings);
+  [[nodiscard]] ChildTraits traits(const ProcessSettings& settings) const;
+  static std::vector<Pipe> make_pipes(const Options& options, Outfit& outfit);
+  enum class Turn : std::uint8_t { usual, last };
+  bool show_output(const WorkerHandle& worker, OutputEnd& end, Turn turn);
+  boost::asio::awaitable<void> follow_output(Handle worker, std::size_t which);
+  void hear_last_output(WorkerHandle& worker);
+
+  void introduce(WorkerHandle& worker);
   void give_slot(WorkerHandle& worker);
+  void welcome(WorkerHandle& worker);
   void forget(WorkerHandle& worker);
   void hand_over(WorkerHandle& worker, std::size_t listener);
   void hand_over(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
@@ -104,7 +130,13 @@ class Staff {
   boost::asio::awaitable<void> follow_channel(Handle worker);
   boost::asio::awaitable<void> flush_channel(Handle worker);
   boost::asio::awaitable<void> follow_notices(Handle worker);
+  boost::asio::awaitable<void> follow_acks(Handle worker);
   boost::asio::awaitable<void> follow_process(Handle worker);
+  boost::asio::awaitable<void> await_accepting(Handle worker, std::set<std::uint64_t> inodes);
+  // staff_cluster.cpp
+  bool hear_confirmation(WorkerHandle& worker, const protocol::Message& message);
+  void dismiss(WorkerHandle& worker);
+  boost::asio::awaitable<void> see_off(Handle worker);
   void on_message(WorkerHandle& worker, Frame frame);
   bool hear_answer(WorkerHandle& worker, const protocol::Message& message);
   void hear_last_answers(WorkerHandle& worker);
@@ -114,6 +146,7 @@ class Staff {
 
   boost::asio::any_io_executor executor_;
   Hearer& hearer_;
+  StandardStreams streams_{executor_};
   Scoreboard scoreboard_;
   std::optional<rlimit> open_files_;
   std::map<int, Handle> workers_;  ///< alive, by id

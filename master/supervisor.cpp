@@ -2,14 +2,20 @@
 #include "master/supervisor.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cctype>
 #include <csignal>
+#include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
+#include "master/open_files.hpp"
 #include "master/task.hpp"
 
 namespace baton {
@@ -35,6 +41,29 @@ std::string own_addresses(const WorkerHandle& worker) {
   return text;
 }
 
+bool is_plain(std::string_view word) {
+  constexpr std::size_t longest = 48;
+  return !word.empty() && word.size() <= longest && word.front() != '-' &&
+         std::all_of(word.begin(), word.end(),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || std::strchr("._-", c) != nullptr; });
+}
+
+/// "app.js-4711" for `node app.js`: what a master without an address of its own is called.
+std::string name_of_program(const std::vector<std::string>& command) {
+  std::string name = std::filesystem::path(command.front()).filename();
+  for (auto each = command.begin() + 1; each != command.end(); ++each) {
+    if (each->starts_with('-')) continue;
+    if (std::string script = std::filesystem::path(*each).filename(); is_plain(script)) name = std::move(script);
+    break;
+  }
+  return fmt::format("{}-{}", name, ::getpid());
+}
+
+std::string name_of(const Options& options, const std::vector<std::shared_ptr<ListenerGroup>>& listeners) {
+  if (!options.name.empty()) return options.name;
+  return listeners.empty() ? name_of_program(options.command) : listeners.front()->address();
+}
+
 TimeLimits limits_of(const Options& options) {
   return {options.ready_timeout, options.drain_timeout};
 }
@@ -53,10 +82,12 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
 void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
   const unsigned workers = options.workers;
+  // A command's worker takes several descriptors of this process.
+  if (!options.command.empty()) staff_.set_open_files(raise_open_files());
   prepare_dispatch(options.policy);
-  generation_ = make_generation(1, std::move(options), nullptr, alarm_, workers, false);
+  generation_ = make_generation(executor_, 1, std::move(options), nullptr, alarm_, workers, false);
   const Options& taken = generation_->options;
-  name_ = taken.name.empty() ? generation_->listeners.front()->address() : taken.name;
+  name_ = name_of(taken, generation_->listeners);
   crew_.set_target(taken.workers);
   crew_.set_surge(taken.surge);
 }
@@ -87,6 +118,7 @@ void Supervisor::advance() {
     housekeeping_.cancel();
     alarm_watch_.cancel();
     staff_.end_orphans();
+    end_output();
     for (const Done& done : std::exchange(stop_done_, {})) done({true, "stopped"});
     return on_all_ended_();
   }
@@ -107,12 +139,15 @@ bool Supervisor::take_steps() {
 
 bool Supervisor::start_member(unsigned post) {
   try {
-    // While the breaker is open, clients are refused until it is ready.
-    for (const auto& group : generation_->listeners)
+    // While the breaker is open, clients are refused until it is ready. But what a program has from the start it takes
+    // for a listener: one that does not listen yet wakes it at once, and fails its accept.
+    for (const auto& group : generation_->listeners) {
       group->prepare(post, generation_->options.backlog, crew_.breaker_is_open());
-    const int id = last_id_ + 1;
+      if (inherits_listeners(generation_->options.dialect)) group->confirm(post, generation_->options.backlog);
+    }
+    prepare_asked(post);
+    const int id = ++last_id_;
     WorkerHandle& worker = staff_.spawn(id, post, generation_);
-    last_id_ = id;
     worker.started = worker.last_sign = now();
     crew_.started(id, post, worker.started, limits_of(generation_->options));
     log::debug("{} spawned", worker.name());
@@ -132,7 +167,10 @@ bool Supervisor::start_member(unsigned post) {
 
 void Supervisor::retire(int id) {
   const Action action = crew_.apply(id, Event::retire, now());
-  const WorkerHandle& worker = staff_.at(id);
+  WorkerHandle& worker = staff_.at(id);
+  const ProcessSettings& settings = worker.generation->options.process;
+  const bool is_replaced = worker.number <= crew_.target();
+  worker.farewell = is_replaced ? settings.asks_to_give_way() : settings.asks_to_stop();
   end_dispatch(id, action);
   log::debug("{} is to finish", worker.name());
   tell("worker_draining", worker, worker.name() + " finishes what it is answering");
@@ -163,8 +201,11 @@ void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
   const bool from_outside = ending.by_signal && ending.number == SIGKILL;
   const Loss loss = crew_.ended(worker.id, now(), from_outside);
   if (loss.member.was_ready && !loss.member.was_retired) staff_.recover_wake_ups();
+  if (!loss.member.was_ready) newcomers_.push_back(worker.id);
   end_dispatch(worker);
-  const bool was_asked = ending.is_clean() || (ending.by_signal && ending.number == SIGTERM);
+  desk_.forget(worker.id);
+  const bool was_asked =
+      ending.is_clean() || (ending.by_signal && (ending.number == SIGTERM || ending.number == worker.farewell));
   const std::string what = fmt::format("{} {}", worker.name(), baton::describe(ending));
   if (loss.member.was_retired && was_asked) {
     log::info("{} has finished", worker.name());
@@ -194,18 +235,18 @@ void Supervisor::after_loss(const Loss& loss, const std::string& what) {
   }
   // What a trial was handed may listen by now.
   if (crew_.breaker_is_open() && !crew_.has_staying())
-    for (const auto& group : generation_->listeners) group->empty();
+    for (const auto& group : listeners()) group->empty();
 }
 
 void Supervisor::open_breaker() {
-  for (const auto& group : generation_->listeners) group->empty();
+  for (const auto& group : listeners()) group->empty();
   const std::string message = "every worker fails: clients are refused until one gets ready";
   log::error("{}", message);
   tell("breaker_opened", message);
 }
 
 void Supervisor::close_breaker() {
-  for (const auto& group : generation_->listeners) {
+  for (const auto& group : listeners()) {
     try {
       group->reopen(generation_->options.backlog);
       const std::string message = fmt::format("a worker is ready: listening on {} again", group->address());
@@ -229,8 +270,10 @@ void Supervisor::expire(TimePoint at) {
     const Options& options = worker.generation->options;
     staff_.carry_out(id, failed.action);
     if (state == State::starting) {
+      const bool is_mute = worker.cluster && options.ready == Readiness::handle && desk_.holdings(id).empty();
       const std::string what =
-          fmt::format("{} was not ready within {} ms", worker.name(), options.ready_timeout.count());
+          fmt::format("{} was not ready within {} ms{}", worker.name(), options.ready_timeout.count(),
+                      is_mute ? " (it listens on nothing; where it need not: --ready message, or notify)" : "");
       const bool is_replaced = failed.loss && !failed.loss->ends_reload;
       log::warning("{} and is stopped{}", what, is_replaced ? "; " + in_words(failed.loss->delay) : "");
       tell("worker_late", worker, what);

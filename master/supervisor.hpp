@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "master/cluster_desk.hpp"
 #include "master/commands.hpp"
 #include "master/crew.hpp"
 #include "master/policy/dispatcher.hpp"
@@ -45,6 +46,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   [[nodiscard]] Events& events() override { return events_; }
 
   void kill();
+  /// Files that workers' lines go to, after a rotation.
+  void reopen_output();
   [[nodiscard]] bool is_stopping() const { return stopping_; }
   /// A child of this process has ended or was stopped: SIGCHLD.
   void on_child_signal();
@@ -56,12 +59,17 @@ class Supervisor final : public Commands, private Staff::Hearer {
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
+  /// Who leaves by itself sooner than this does so again and again: it counts like a death, so that its successors come
+  /// less and less often.
+  static constexpr std::chrono::seconds least_service{10};
+
   using Generations = std::shared_ptr<const Generation>;
 
   void on_ready(WorkerHandle& worker) override;
   void on_wants_to_retire(WorkerHandle& worker, std::string_view why) override;
   void on_hung(WorkerHandle& worker, std::string_view how) override;
   bool on_answer(WorkerHandle& worker, const protocol::Message& message) override;
+  void on_cluster(WorkerHandle& worker, const protocol::Message& message) override;
   void on_writable(WorkerHandle& worker) override;
   void on_channel_end(WorkerHandle& worker) override;
   void on_exit(WorkerHandle& worker, const Ending& ending) override;
@@ -70,6 +78,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void advance();
   bool take_steps();
   bool start_member(unsigned post);
+  void prepare_asked(unsigned post);
   void retire(int id);
   void expire(TimePoint at);
   void after_loss(const Loss& loss, const std::string& what);
@@ -77,6 +86,9 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void close_breaker();
   void settle();
   boost::asio::awaitable<void> follow_timer();
+
+  // supervisor_output.cpp: where the workers' lines go
+  void end_output();
 
   // supervisor_listeners.cpp: who serves which listener
   void confirm_listeners(const WorkerHandle& worker);
@@ -91,11 +103,24 @@ class Supervisor final : public Commands, private Staff::Hearer {
   // supervisor_dispatch.cpp: what a policy adds whose master accepts
   void prepare_dispatch(Policy policy);
   void open_gates();
+  void open_gates(const std::vector<std::shared_ptr<ListenerGroup>>& groups);
   void begin_dispatch(WorkerHandle& worker);
   void end_dispatch(int id, Action action);
   void end_dispatch(const WorkerHandle& ended);
   void find_mute();
+  [[nodiscard]] static Dispatcher::Key key_of(const WorkerHandle& worker) { return {worker.number, worker.id}; }
   void describe_load(const WorkerHandle& worker, boost::json::object& described) const;
+
+  // supervisor_cluster.cpp: what workers of the dialect node-cluster ask for
+  [[nodiscard]] std::vector<std::shared_ptr<ListenerGroup>> listeners() const;
+  void on_question(WorkerHandle& worker, const boost::json::object& said);
+  void give(WorkerHandle& worker, const protocol::Query& query, const ClusterDesk::Answer& found);
+  void on_listening(WorkerHandle& worker, const boost::json::object& said);
+  void on_close(WorkerHandle& worker, std::string_view key);
+  void serve_or_forgo(const WorkerHandle& worker, const Vault& vault);
+  void on_leave(WorkerHandle& worker, const boost::json::object& said);
+  [[nodiscard]] bool holds(const WorkerHandle& worker, const Vault& vault) const;
+  void give_up_listeners(TimePoint at);
 
   // supervisor_commands.cpp: those who asked
   void set_target(unsigned target, Done done);
@@ -107,6 +132,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void end_scale(const Outcome& outcome);
   void tell_progress();
   [[nodiscard]] boost::json::object totals() const;
+  [[nodiscard]] boost::json::array addresses_of(const WorkerHandle& worker) const;
   [[nodiscard]] boost::json::object describe(int id, const Member& member) const;
 
   // supervisor_rounds.cpp: what only looking tells
@@ -115,7 +141,7 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void find_hung(TimePoint at);
   void declare_hung(WorkerHandle& worker, std::string_view how);
   void find_worn_out(TimePoint at);
-  void condemn(WorkerHandle& worker, std::string_view why);
+  void condemn(WorkerHandle& worker, std::string_view why, bool is_fault = false);
   void inspect_listeners();
   void inspect(ListenerGroup& group);
   void mend(Vault& vault, const Vault::Finding& finding);
@@ -137,7 +163,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   Staff staff_{executor_, *this};
   ListenerAlarm alarm_;
   Watch alarm_watch_{executor_, alarm_.fd()};  // after the alarm: destroyed before it closes
-  std::unique_ptr<Dispatcher> dispatcher_;     ///< of a policy that hands connections over; after the staff: uses it
+  ClusterDesk desk_{alarm_};
+  std::unique_ptr<Dispatcher> dispatcher_;  ///< of a policy that hands connections over; after the staff: uses it
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer housekeeping_;
 
@@ -152,11 +179,11 @@ class Supervisor final : public Commands, private Staff::Hearer {
   TimePoint last_repair_told_{};
   bool starting_ = false;
   bool stopping_ = false;
-  bool waits_for_name_ = false;                ///< of a listener, which the workers that leave still hold
-  unsigned reloads_ = 0;                       ///< begun
-  unsigned restarts_ = 0;                      ///< of workers that ended unasked
-  std::vector<int> newcomers_;                 ///< workers that got ready since the listeners were looked at
-  std::set<unsigned> stranded_;                ///< posts whose clients wait for their next worker
+  bool waits_for_name_ = false;  ///< of a listener, which the workers that leave still hold
+  unsigned reloads_ = 0;         ///< begun
+  unsigned restarts_ = 0;        ///< of workers that ended unasked
+  std::vector<int> newcomers_;   ///< that got ready, or ended before, since the last look at the listeners
+  std::set<unsigned> stranded_;  ///< posts whose clients wait for their next worker
   std::map<unsigned, std::string> last_loss_;  ///< of each post: how its worker was lost
   unsigned progress_ = 0;
 

@@ -157,7 +157,7 @@ void Supervisor::take_over(Options options) {
   const unsigned target = is_rescaled ? options.workers : crew_.target();
   keep_policy(options, generation_->options.policy, target);
   check_target(options, target);
-  auto next = make_generation(last_generation_ + 1, std::move(options), generation_.get(), alarm_, target,
+  auto next = make_generation(executor_, last_generation_ + 1, std::move(options), generation_.get(), alarm_, target,
                               crew_.breaker_is_open());
   last_generation_ = next->number;
   const Options& wanted = next->options;
@@ -183,7 +183,7 @@ void Supervisor::take_over(Options options) {
 
 void Supervisor::set_backlog() {
   if (crew_.breaker_is_open()) return;
-  for (const auto& group : generation_->listeners)
+  for (const auto& group : listeners())
     for (const auto& [place, vault] : group->vaults()) {
       try {
         if (vault->is_listening()) vault->listen(generation_->options.backlog);
@@ -251,6 +251,7 @@ void Supervisor::stop(Done done) {
   for (const Generations& each : {generation_, old_generation_})
     if (each)
       for (const auto& group : each->listeners) group->empty();
+  desk_.empty();
   crew_.set_target(0);
   advance();
 }
@@ -262,10 +263,10 @@ boost::json::object Supervisor::status() const {
     if (crew_.is_reloading()) return "reloading";
     return scaling_ ? "scaling" : "serving";
   };
-  boost::json::array listeners;
-  for (const auto& group : generation_->listeners)
+  boost::json::array addresses;
+  for (const auto& group : listeners())
     for (const std::string& each : group->addresses())
-      listeners.push_back(boost::json::object{{"name", group->name()}, {"address", each}});
+      addresses.push_back(boost::json::object{{"name", group->name()}, {"address", each}});
   std::multimap<unsigned, boost::json::object> by_post;
   for (const auto& [id, member] : crew_.members()) by_post.emplace(member.post, describe(id, member));
   const TimePoint now = std::chrono::steady_clock::now();
@@ -277,7 +278,7 @@ boost::json::object Supervisor::status() const {
                                    {"state", "backing_off"},
                                    {"retry_in_ms", std::max<std::int64_t>(milliseconds(each.until - now), 0)},
                                    {"failures", each.failures},
-                                   {"listeners", addresses_of(*generation_, each.post)},
+                                   {"listeners", baton::addresses_of(*generation_, each.post)},
                                    {"note", loss == last_loss_.end() ? "" : loss->second},
                                });
   }
@@ -295,7 +296,7 @@ boost::json::object Supervisor::status() const {
           {"restarts", restarts_},
           {"control", control_},
           {"totals", totals()},
-          {"listeners", std::move(listeners)},
+          {"listeners", std::move(addresses)},
           {"workers", std::move(list)}};
 }
 
@@ -307,6 +308,14 @@ boost::json::object Supervisor::totals() const {
   return sums;
 }
 
+/// Where clients reach it.
+boost::json::array Supervisor::addresses_of(const WorkerHandle& worker) const {
+  if (!worker.cluster) return baton::addresses_of(*worker.generation, worker.number);
+  boost::json::array all;
+  for (const ClusterDesk::Holding& each : desk_.holdings(worker.id)) all.emplace_back(each.vault->address());
+  return all;
+}
+
 boost::json::object Supervisor::describe(int id, const Member& member) const {
   const WorkerHandle& worker = staff_.at(id);
   boost::json::object described{{"worker", member.post},
@@ -315,7 +324,7 @@ boost::json::object Supervisor::describe(int id, const Member& member) const {
                                 {"generation", member.generation},
                                 {"age_ms", milliseconds(std::chrono::steady_clock::now() - worker.started)},
                                 {"rss", worker.child.resident_memory()},
-                                {"listeners", addresses_of(*worker.generation, member.post)},
+                                {"listeners", addresses_of(worker)},
                                 {"note", worker.status}};
   describe_load(worker, described);
   const Slot* counters = staff_.counters(worker);

@@ -10,14 +10,9 @@
 namespace baton {
 namespace {
 
-Dispatcher::Key key_of(const WorkerHandle& worker) {
-  return {worker.number, worker.id};
-}
-
-/// Everything that a generation listens on.
-std::vector<std::shared_ptr<Vault>> vaults(const Generation& generation) {
+std::vector<std::shared_ptr<Vault>> vaults(const std::vector<std::shared_ptr<ListenerGroup>>& groups) {
   std::vector<std::shared_ptr<Vault>> all;
-  for (const auto& group : generation.listeners)
+  for (const auto& group : groups)
     for (const auto& [place, vault] : group->vaults()) all.push_back(vault);
   return all;
 }
@@ -27,33 +22,42 @@ std::vector<std::shared_ptr<Vault>> vaults(const Generation& generation) {
 void Supervisor::prepare_dispatch(Policy policy) {
   if (!hands_connections(policy)) return;
   dispatcher_ = std::make_unique<Dispatcher>(executor_, policy);
-  staff_.set_open_files(raise_open_files());
+  if (!staff_.has_open_files()) staff_.set_open_files(raise_open_files());
 }
 
 /// Whatever listens is served. What listens no more has closed its gate itself.
 void Supervisor::open_gates() {
   if (!dispatcher_) return;
-  for (const Generations& each : {generation_, old_generation_}) {
-    if (!each) continue;
-    for (const auto& vault : vaults(*each)) {
-      if (vault->is_empty() || !vault->is_listening()) continue;
-      try {
-        dispatcher_->open(vault);
-      } catch (const std::system_error& error) {  // the next event tries again
-        log::error("can't accept on {}: {}", vault->address(), error.what());
-      }
+  for (const Generations& each : {generation_, old_generation_})
+    if (each) open_gates(each->listeners);
+  open_gates(desk_.groups());
+}
+
+void Supervisor::open_gates(const std::vector<std::shared_ptr<ListenerGroup>>& groups) {
+  for (const auto& vault : vaults(groups)) {
+    if (vault->is_empty() || !vault->is_listening()) continue;
+    try {
+      dispatcher_->open(vault);
+    } catch (const std::system_error& error) {  // the next event tries again
+      log::error("can't accept on {}: {}", vault->address(), error.what());
     }
   }
 }
 
 void Supervisor::begin_dispatch(WorkerHandle& worker) {
   if (!dispatcher_) return;
+  const auto send = [this, id = worker.id](std::string_view line, std::span<const int> handles) {
+    return staff_.send_now(id, line, handles);
+  };
+  if (worker.cluster) {
+    dispatcher_->add_cluster(key_of(worker), send, [pid = worker.child.pid()] { return open_files_of(pid); });
+    for (const ClusterDesk::Holding& each : desk_.holdings(worker.id))
+      dispatcher_->serve(key_of(worker), *each.vault, each.key);
+    return;
+  }
   std::vector<const Vault*> served;
-  for (const auto& vault : vaults(*worker.generation)) served.push_back(vault.get());
-  dispatcher_->add(key_of(worker), served, worker.takes_many,
-                   [this, id = worker.id](std::string_view line, std::span<const int> handles) {
-                     return staff_.send_now(id, line, handles);
-                   });
+  for (const auto& vault : vaults(worker.generation->listeners)) served.push_back(vault.get());
+  dispatcher_->add(key_of(worker), served, worker.takes_many, send);
 }
 
 /// `action` waits for acknowledgements where it is a request to finish: after it, the worker may read no more.

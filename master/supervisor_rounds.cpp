@@ -43,6 +43,7 @@ asio::awaitable<void> Supervisor::keep_house() {
     find_worn_out(at);
     find_mute();
     if (!stopping_) inspect_listeners();
+    if (!stopping_) give_up_listeners(at);
     advance();
   }
 }
@@ -92,16 +93,24 @@ void Supervisor::find_worn_out(TimePoint at) {
   }
 }
 
+/// A command that asks for it soon does so again and again: it counts like a death.
 void Supervisor::on_wants_to_retire(WorkerHandle& worker, std::string_view why) {
-  condemn(worker, why.empty() ? "asks for it" : why);
+  const TimePoint at = std::chrono::steady_clock::now();
+  const Member& member = crew_.members().at(worker.id);
+  const bool is_new = !worker.generation->options.command.empty() && !member.is_condemned &&
+                      member.life.state() == State::ready && at - member.ready_since < least_service;
+  condemn(worker, why.empty() ? "asks for it" : why, is_new);
   advance();
 }
 
 /// A successor is started, and takes over before it goes.
-void Supervisor::condemn(WorkerHandle& worker, std::string_view why) {
+void Supervisor::condemn(WorkerHandle& worker, std::string_view why, bool is_fault) {
   const Member& member = crew_.members().at(worker.id);
   if (member.is_condemned || !is_staying(member.life.state()) || stopping_) return;
-  crew_.condemn(worker.id);
+  if (is_fault)
+    crew_.condemn_for_fault(worker.id, std::chrono::steady_clock::now());
+  else
+    crew_.condemn(worker.id);
   const std::string message = fmt::format("{} {} and is replaced", worker.name(), why);
   log::info("{}", message);
   tell("worker_recycled", worker, message);
@@ -122,7 +131,7 @@ asio::awaitable<void> Supervisor::follow_alarm() {
 }
 
 void Supervisor::inspect_listeners() {
-  for (const auto& group : generation_->listeners) {
+  for (const auto& group : listeners()) {
     try {
       inspect(*group);
     } catch (const std::runtime_error& error) {  // StartError, std::system_error
@@ -151,7 +160,12 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
   // Programs call listen(2) once more on what they are given, each with a number of its own: Node with 511. That is no
   // fault, and mended in silence.
   constexpr int least_customary = 5;
-  const bool is_customary = !was_shut_down && finding.backlog >= least_customary && !newcomers_.empty();
+  const auto is_starting = [](const auto& each) { return each.second.life.state() == State::starting; };
+  const bool somebody_begins =
+      !newcomers_.empty() || std::any_of(crew_.members().begin(), crew_.members().end(), is_starting);
+  // A program of the dialect node-cluster may call it at any time, with whatever its own listen() says.
+  const bool is_asked_for = asks_for_listeners(generation_->options.dialect);
+  const bool is_customary = !was_shut_down && (is_asked_for || (finding.backlog >= least_customary && somebody_begins));
   if (is_customary) return log::debug("the listener {} has its backlog back", vault.address());
 
   const std::vector<WorkerHandle*> holders = holders_of(vault);
@@ -201,7 +215,7 @@ void Supervisor::condemn_for_fault(WorkerHandle& worker) {
 std::vector<WorkerHandle*> Supervisor::holders_of(const Vault& vault) const {
   std::vector<WorkerHandle*> found;
   for (const auto& [id, worker] : staff_.all())
-    if (worker->holds_by_right(vault) || worker->borrowed.contains(vault.cookie())) found.push_back(worker.get());
+    if (holds(*worker, vault)) found.push_back(worker.get());
   return found;
 }
 

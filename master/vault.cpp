@@ -39,6 +39,7 @@ ListenAddress as_bound(const NamedAddress& wanted, const std::string& address) {
   if (std::holds_alternative<UnixAddress>(wanted.address)) return wanted.address;
   TcpAddress bound = std::get<TcpAddress>(parse_address(address, 0));
   bound.defer_accept = std::get<TcpAddress>(wanted.address).defer_accept;
+  bound.is_ipv6_only = std::get<TcpAddress>(wanted.address).is_ipv6_only;
   return bound;
 }
 
@@ -76,6 +77,7 @@ void Vault::park(Fd socket) {
   check(::sendmsg(sender.get(), &parcel.message, MSG_NOSIGNAL), "sendmsg(listener)");
   parked_ = std::move(keeper);
   cookie_ = cookie;
+  was_inherited_ = false;
 }
 
 Fd Vault::copy() const {
@@ -87,6 +89,12 @@ Fd Vault::copy() const {
   int descriptor = -1;
   std::memcpy(&descriptor, CMSG_DATA(part), sizeof descriptor);
   return Fd{descriptor};
+}
+
+Fd Vault::copy_to_inherit() {
+  Fd listener = copy();
+  if (!std::exchange(was_inherited_, true)) set_blocking(listener);
+  return listener;
 }
 
 void Vault::empty() {

@@ -40,6 +40,9 @@ class Vault {
   /// A descriptor for the parked socket, the caller's, CLOEXEC. Throws std::system_error: EMFILE, or EBADF where the
   /// vault is empty.
   [[nodiscard]] Fd copy() const;
+  /// The same for a program that has it from its start. The first such copy of a socket makes it wait for connections,
+  /// as systemd's do: later ones leave it as its holders have set it, for the flag is theirs together. Throws likewise.
+  [[nodiscard]] Fd copy_to_inherit();
 
   /// Gives the socket up. Once no worker holds it either, clients are refused.
   void empty();
@@ -70,8 +73,9 @@ class Vault {
   std::string address_;
   std::optional<SocketFile> file_;
   std::function<void()> on_empty_;
-  Fd parked_;                  ///< the Unix socket in whose queue the listener waits
-  bool is_listening_ = false;  ///< false between reserve() and listen()
+  Fd parked_;                   ///< the Unix socket in whose queue the listener waits
+  bool is_listening_ = false;   ///< false between reserve() and listen()
+  bool was_inherited_ = false;  ///< the parked socket
   std::uint64_t cookie_ = 0;
   std::optional<int> backlog_;  ///< as the kernel took it
 };

@@ -69,13 +69,16 @@ void Acceptor::on_events(std::uint32_t events) {
 void Acceptor::line_up_again() {
   if (!waiting_) return;  // there is no room for another
   pause();
-  // Only where more are queued: else the kernel's own order is exact.
-  if (!turns_.is_out() && turns_.is_ahead() && is_ready(listener_, POLLIN)) turns_.step_out();
+  if (!turns_.is_out() && turns_.is_ahead()) turns_.step_out(is_ready(listener_, POLLIN));
   if (!turns_.is_out()) resume();
 }
 
 void Acceptor::glance() {
   if (waiting_ && accept_one() == Outcome::taken) line_up_again();
+}
+
+bool Acceptor::has_left_over() const {
+  return !waiting_ && !broken_ && is_ready(listener_, POLLIN);
 }
 
 bool Acceptor::take_left_over() {

@@ -39,7 +39,9 @@ class Acceptor final : public EventHandler {
   /// To be called now and then.
   void glance();
 
-  /// The same while paused. Returns whether there was one.
+  /// While paused: whether a connection waits.
+  [[nodiscard]] bool has_left_over() const;
+  /// glance() while paused. Returns whether there was one.
   bool take_left_over();
 
   /// Whether it accepts from the socket that another process knows by this number (SO_COOKIE).

@@ -18,25 +18,24 @@
 // To be made after the last fork(2): it has a thread, which no child inherits. The thread touches nothing of Asio.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/compose.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/system/error_code.hpp>
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "common/fd.hpp"
+#include "worker/adopted_socket.hpp"
 #include "worker/turnstile.hpp"
 
 namespace baton {
@@ -54,7 +53,7 @@ class FairAcceptor {
 
   /// Takes a listening socket. Throws std::system_error, with EAFNOSUPPORT where it is not of that protocol.
   FairAcceptor(const Executor& executor, Fd listener)
-      : gate_(std::make_shared<Gate>(executor, protocol_of(listener), std::move(listener))) {}
+      : gate_(std::make_shared<Gate>(executor, protocol_of<Protocol>(listener), std::move(listener))) {}
   template <std::derived_from<boost::asio::execution_context> Context>
   FairAcceptor(Context& context, Fd listener) : FairAcceptor(Executor(context.get_executor()), std::move(listener)) {}
 
@@ -80,6 +79,19 @@ class FairAcceptor {
                 boost::asio::default_completion_token_t<Executor>>
   auto async_accept(Token&& token = boost::asio::default_completion_token_t<Executor>()) {
     return boost::asio::async_compose<Token, void(error_code, socket_type)>(Accepting{gate_}, token, gate_->bell);
+  }
+
+  /// Out of turn, a connection that is queued already, if there is one: for a program that is about to close the
+  /// acceptor for good, and whose clients believe themselves connected.
+  std::optional<socket_type> accept_queued() {
+    Fd connection = gate_->turnstile ? gate_->turnstile->accept_queued() : Fd{};
+    if (!connection.is_open()) return std::nullopt;
+    socket_type socket(gate_->bell.get_executor());
+    error_code error;
+    socket.assign(gate_->protocol, connection.get(), error);
+    if (error) return std::nullopt;
+    static_cast<void>(connection.release());
+    return socket;
   }
 
   /// What is outstanding completes with operation_aborted.
@@ -153,21 +165,6 @@ class FairAcceptor {
       self.complete(error, std::move(socket));
     }
   };
-
-  static Protocol protocol_of(const Fd& listener) {
-    int family = 0;
-    socklen_t size = sizeof family;
-    check(::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &family, &size), "getsockopt(SO_DOMAIN)");
-    if constexpr (std::same_as<Protocol, boost::asio::generic::stream_protocol>) {
-      return Protocol(family, 0);
-    } else if constexpr (std::same_as<Protocol, boost::asio::ip::tcp>) {
-      if (family == AF_INET6) return Protocol::v6();
-      if (family == AF_INET) return Protocol::v4();
-    } else {
-      if (family == Protocol().family()) return Protocol();
-    }
-    throw std::system_error(EAFNOSUPPORT, std::generic_category(), "a listener for a fair acceptor");
-  }
 
   std::shared_ptr<Gate> gate_;
 };

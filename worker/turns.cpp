@@ -9,11 +9,13 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto patience = 1ms;
+constexpr auto most_patience = 8ms;
 constexpr auto window = 100ms;
 constexpr std::int64_t turns_for_one_ahead = 100;
 /// How many turns a worker that was busy makes good.
 constexpr std::uint64_t most_arrears = 64;
-constexpr std::int64_t most_lead = std::int64_t{1} << 40;
+constexpr std::int64_t most_halvings = 40;
+constexpr std::int64_t most_lead = std::int64_t{1} << most_halvings;
 
 }  // namespace
 
@@ -62,17 +64,32 @@ void Turns::measure_load() {
   }
   busy_lead_ = lead;
   recent_turns_ = 0;
+  const auto windows = std::min<std::int64_t>((now_ - window_end_) / window + 1, most_halvings);
+  allowed_lead_ = std::max<std::int64_t>(allowed_lead_ >> windows, 1);
   window_end_ = now_ + window;
 }
 
-void Turns::step_out() {
+void Turns::step_out(bool are_waiting) {
   is_out_ = true;
   latest_return_ = now_ + patience;
+  end_of_patience_ = now_ + most_patience;
+  saw_waiting_ = are_waiting;
+  arrears_seen_ = look_at_others().arrears;
+}
+
+bool Turns::stay_out() {
+  const std::uint64_t arrears = look_at_others().arrears;
+  const bool came_since = !saw_waiting_ || arrears != arrears_seen_;
+  if (!came_since || now_ >= end_of_patience_) return false;
+  saw_waiting_ = true;
+  arrears_seen_ = arrears;
+  latest_return_ = now_ + patience;
+  return true;
 }
 
 void Turns::come_back(bool in_vain) {
   is_out_ = false;
-  allowed_lead_ = in_vain ? std::min(allowed_lead_ + std::max<std::int64_t>(allowed_lead_ / 4, 1), most_lead) : 1;
+  if (in_vain) allowed_lead_ = std::min(allowed_lead_ + std::max<std::int64_t>(allowed_lead_ / 4, 1), most_lead);
 }
 
 }  // namespace baton

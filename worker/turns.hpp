@@ -7,7 +7,9 @@
 // ahead by a hundredth of the turns that it has had lately, too.
 //
 // Out of line is not out of work: a connection that nobody has taken in that moment is taken after all. Then the others
-// must be busy, and the worker may be a quarter further ahead before it is patient again.
+// must be busy, and the worker may be a quarter further ahead before it is patient again; that is forgotten by half
+// each 100 ms. But where the queue was empty before, or the others have had turns, what waits in the end has come
+// since, for a queue is first in, first out: others have just been woken for that, and it is theirs.
 #pragma once
 
 #include <chrono>
@@ -38,13 +40,16 @@ class Turns {
   /// Others are to be first.
   [[nodiscard]] bool is_ahead() const;
 
-  /// It stays out of line until may_return().
-  void step_out();
+  /// It stays out of line until may_return(). `are_waiting`: connections are queued.
+  void step_out(bool are_waiting);
   [[nodiscard]] bool is_out() const { return is_out_; }
   /// When it may return at the latest. Only while it is out.
   [[nodiscard]] Clock::time_point latest_return() const { return latest_return_; }
   /// The others have caught up, or had the time to.
   [[nodiscard]] bool may_return() const { return now_ >= latest_return_ || !is_ahead(); }
+  /// Connections are queued and the time is up: whether it stays out for another moment all the same, because these
+  /// have come since. Not for many moments.
+  bool stay_out();
   /// `in_vain`: connections had been left waiting.
   void come_back(bool in_vain);
 
@@ -62,7 +67,10 @@ class Turns {
   Clock::time_point now_ = Clock::now();
   bool is_out_ = false;
   Clock::time_point latest_return_{};
-  std::int64_t recent_turns_ = 0;  ///< in this window
+  Clock::time_point end_of_patience_{};
+  bool saw_waiting_ = false;        ///< when it stepped out, or last stayed out
+  std::uint64_t arrears_seen_ = 0;  ///< then
+  std::int64_t recent_turns_ = 0;   ///< in this window
   Clock::time_point window_end_{};
   std::int64_t busy_lead_ = 0;     ///< what is allowed besides, for the turns of this window and the last
   std::int64_t allowed_lead_ = 1;  ///< over the others' mean

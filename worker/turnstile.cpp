@@ -43,6 +43,12 @@ bool is_ready(const Fd& listener, short events) {
   return ::poll(&state, 1, 0) == 1;  // POLLHUP and POLLERR are always asked for
 }
 
+/// Before each accept, because every holder of the socket can make it wait for all.
+void ensure_nonblocking(const Fd& listener) {
+  const int flags = ::fcntl(listener.get(), F_GETFL);
+  if ((flags & O_NONBLOCK) == 0) ::fcntl(listener.get(), F_SETFL, flags | O_NONBLOCK);
+}
+
 /// That one connection is gone, and the listener is sound: accept(2), on what Linux passes on.
 bool is_of_connection(int error) {
   constexpr std::array errors{EAGAIN,    EINTR,  ECONNABORTED, EPROTO,      ENETDOWN,  ENOPROTOOPT,
@@ -107,15 +113,21 @@ void Turnstile::leave() noexcept {
 Turnstile::Accepted Turnstile::accept() noexcept {
   empty(bell_);
   if (Place called = Place::called; !place_.compare_exchange_strong(called, Place::away)) return {Fd{}, EAGAIN};
-  // Each time, because every holder of the socket can clear it for all.
-  const int flags = ::fcntl(listener_.get(), F_GETFL);
-  if ((flags & O_NONBLOCK) == 0) ::fcntl(listener_.get(), F_SETFL, flags | O_NONBLOCK);
+  ensure_nonblocking(listener_);
   Accepted result{Fd{::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)}};
   if (!result.connection.is_open()) result.error = reason_of(errno, listener_);
   held_back_ = result.error != 0 && result.error != EAGAIN;
   if (result.error != EAGAIN) --wanted_;
   if (wanted_ > 0) line_up();
   return result;
+}
+
+Fd Turnstile::accept_queued() const noexcept {
+  ensure_nonblocking(listener_);
+  int descriptor = -1;
+  do descriptor = ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  while (descriptor == -1 && (errno == EINTR || errno == ECONNABORTED));
+  return Fd{descriptor};
 }
 
 void Turnstile::line_up() noexcept {

@@ -47,6 +47,9 @@ class Turnstile {
   /// To be called when the bell is readable.
   Accepted accept() noexcept;
 
+  /// Out of turn, one that is queued already; none wanted before is had by that.
+  [[nodiscard]] Fd accept_queued() const noexcept;
+
  private:
   enum class Place : std::uint8_t {
     away,     ///< nothing is wanted, or the loop is about to accept

@@ -2,20 +2,15 @@
 #include "worker/worker.hpp"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <csignal>
-#include <cstddef>
-#include <cstring>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <random>
@@ -27,6 +22,7 @@
 #include "common/scoreboard.hpp"
 #include "common/worker_settings.hpp"
 #include "worker/accept.hpp"
+#include "worker/handed_socket.hpp"
 #include "worker/inherited_channel.hpp"
 #include "worker/poller.hpp"
 #include "worker/sessions.hpp"
@@ -47,38 +43,6 @@ class Callback final : public EventHandler {
  private:
   std::function<void()> run_;
 };
-
-int socket_option(const Fd& fd, int option) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return ::getsockopt(fd.get(), SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
-}
-
-bool is_bound(const Fd& fd) {
-  sockaddr_storage own{};
-  socklen_t size = sizeof own;
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) == -1) return false;
-  if (own.ss_family == AF_UNIX) return size > sizeof(sa_family_t);
-  constexpr std::size_t port_offset = offsetof(sockaddr_in, sin_port);
-  static_assert(port_offset == offsetof(sockaddr_in6, sin6_port));
-  std::uint16_t port = 0;
-  std::memcpy(&port, reinterpret_cast<const char*>(&own) + port_offset, sizeof port);
-  return port != 0;
-}
-
-bool is_connection(const Fd& fd) {
-  sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  return socket_option(fd, SO_TYPE) == SOCK_STREAM &&
-         ::getpeername(fd.get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
-}
-
-/// A socket that is bound and does not listen yet is made to listen: so does Node, and its masters count on it.
-bool is_listener(const Fd& fd) {
-  if (socket_option(fd, SO_TYPE) != SOCK_STREAM) return false;
-  if (socket_option(fd, SO_ACCEPTCONN) == 1) return true;
-  return is_bound(fd) && !is_connection(fd) && ::listen(fd.get(), std::numeric_limits<int>::max()) == 0;
-}
 
 /// Raises the limit of open files as far as it goes; returns how many connections fit under it.
 std::size_t room_for_connections(std::size_t wanted) {
@@ -399,8 +363,11 @@ void Worker::resume_accepting() {
 
 void Worker::return_to_line() {
   bool in_vain = false;
-  if (turns_.is_ahead())
+  if (turns_.is_ahead()) {
+    const auto has_left_over = [](const auto& acceptor) { return acceptor->has_left_over(); };
+    if (std::any_of(acceptors_.begin(), acceptors_.end(), has_left_over) && turns_.stay_out()) return;
     for (const auto& acceptor : acceptors_) in_vain |= acceptor->take_left_over();
+  }
   turns_.come_back(in_vain);
   if (!retry_accept_) resume_accepting();
 }

@@ -44,7 +44,21 @@ void check_ports(Policy policy, const NamedAddress& named, const Ports& ports, u
 }  // namespace
 
 void check_combinations(const Options& options, unsigned workers) {
+  if (hands_connections(options.policy) && inherits_listeners(options.dialect))
+    throw UsageError(
+        fmt::format("--policy: {} hands connections over by messages, and {} workers accept for themselves (shared, "
+                    "reuseport and own-port are for them)",
+                    name(options.policy), name(options.dialect)));
   const auto& all = options.listen;
+  const bool has_many = options.policy == Policy::reuseport || options.policy == Policy::own_port;
+  if (has_many && all.empty())
+    throw UsageError(
+        fmt::format("--policy: {} gives each worker a listener of its own, and all node-cluster workers ask for one "
+                    "(-l or -p names addresses for it; shared, roundrobin, leastconn and source need none)",
+                    name(options.policy)));
+  if (hands_connections(options.policy) && options.ready == Readiness::accepts)
+    throw UsageError(fmt::format("--ready: under {} a worker has no listener to wait for (handle, message or notify)",
+                                 name(options.policy)));
   for (const NamedAddress& each : all) {
     if (const auto* network = std::get_if<TcpAddress>(&each.address))
       check_ports(options.policy, each, network->ports, workers);

@@ -165,6 +165,28 @@ void Dispatcher::add(Key key, const std::vector<const Vault*>& listeners, bool t
   settle();
 }
 
+void Dispatcher::add_cluster(Key key, const Recipient::Send& send, Recipient::Measure measure) {
+  const bool is_counted = policy_ == Policy::leastconn;
+  Recipient::Terms terms{false, is_counted, room_of_node, true};
+  if (policy_ == Policy::source) terms.room = room_of_source;
+  const auto [added, is_new] = recipients_.try_emplace(key, std::vector<const Vault*>{}, terms, send);
+  if (is_new && is_counted) added->second.measure_by(std::move(measure));
+}
+
+void Dispatcher::serve(Key key, const Vault& listener, std::string_view name_there) {
+  const auto found = recipients_.find(key);
+  if (found == recipients_.end()) return;
+  found->second.serve(listener, std::string(name_there));
+  settle();
+}
+
+void Dispatcher::forgo(Key key, const Vault& listener) {
+  const auto found = recipients_.find(key);
+  if (found == recipients_.end()) return;
+  take_back(found->second.forgo(listener));
+  settle();
+}
+
 void Dispatcher::retire(Key key, std::function<void()> then) {
   const auto found = recipients_.find(key);
   if (found == recipients_.end()) return then();
@@ -207,7 +229,10 @@ bool Dispatcher::hear(Key key, const protocol::Message& message) {
   if (found == recipients_.end()) return false;
   Recipient& recipient = found->second;
   Recipient::Verdict verdict = recipient.hear(message, now());
-  if (!verdict.refused.empty()) {
+  if (verdict.is_by_choice) {
+    log::debug("worker {} turns {} connections away, which others get", key.first, verdict.refused.size());
+    take_back(std::move(verdict.refused));
+  } else if (!verdict.refused.empty()) {
     log::warning("worker {} could not take {} connection{}, which others get (is its limit of open files too low?)",
                  key.first, verdict.refused.size(), verdict.refused.size() == 1 ? "" : "s");
     take_back(std::move(verdict.refused));
@@ -235,8 +260,10 @@ Dispatcher::Load Dispatcher::load(Key key) const {
 void Dispatcher::gather(const Origin& origin, bool (Recipient::*condition)() const) {
   candidates_.clear();
   candidate_recipients_.clear();
+  const TimePoint at = policy_ == Policy::leastconn ? now() : TimePoint{};
   for (auto& [key, recipient] : recipients_) {
     if (!(recipient.*condition)() || !recipient.serves(origin)) continue;
+    recipient.measure(at);
     candidates_.push_back({key.first, key.second, recipient.held()});
     candidate_recipients_.push_back(&recipient);
   }
@@ -263,11 +290,19 @@ void Dispatcher::take_back(std::vector<Connection> connections) {
   for (Connection& each : connections) homeless_.push_back(std::move(each));
 }
 
+/// Nobody listens any more where it came from, and of those who are there nobody knows what to do with it.
+bool Dispatcher::is_hopeless(const Connection& connection) const {
+  if (!connection.origin->is_closed || recipients_.empty()) return false;
+  return std::none_of(recipients_.begin(), recipients_.end(),
+                      [&](const auto& each) { return each.second.serves(*connection.origin); });
+}
+
 /// Whether there was room for any.
 bool Dispatcher::place_homeless() {
   std::deque<Connection> waiting = std::exchange(homeless_, {});
   const std::size_t before = waiting.size();
   for (Connection& each : waiting) {
+    if (is_hopeless(each)) continue;
     gather(*each.origin, &Recipient::has_room);
     if (candidates_.empty())
       homeless_.push_back(std::move(each));

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,11 @@ class Dispatcher {
 
   /// It gets connections of these listeners from now on.
   void add(Key key, const std::vector<const Vault*>& listeners, bool takes_many, const Recipient::Send& send);
+  /// The same for one of Node's cluster, which gets those of the listeners that it has asked for: serve(). `measure` is
+  /// for `leastconn`.
+  void add_cluster(Key key, const Recipient::Send& send, Recipient::Measure measure);
+  void serve(Key key, const Vault& listener, std::string_view name_there);
+  void forgo(Key key, const Vault& listener);
   /// It gets no more. `then` runs once it has acknowledged what it was given, or at the latest after a second; at once
   /// where there is nothing.
   void retire(Key key, std::function<void()> then);
@@ -83,6 +89,7 @@ class Dispatcher {
 
   void gather(const Origin& origin, bool (Recipient::*condition)() const);
   void place(Connection connection, bool is_bounded = true);
+  [[nodiscard]] bool is_hopeless(const Connection& connection) const;
   void send_placed();
   void take_back(std::vector<Connection> connections);
   bool place_homeless();

@@ -16,7 +16,12 @@ TITLES = {
     "haproxy": "HAProxy, `http-request return`",
     "node": "Node, `child.send('server', server)`",
     "node-cluster": "Node, `cluster`, round robin",
+    # With --node: the very program of node-cluster, whose workers baton starts.
+    "node-under-shared": "Node under baton, `shared`",
+    "node-under-roundrobin": "Node under baton, `roundrobin`",
+    "node-under-leastconn": "Node under baton, `leastconn`",
 }
+UNDER = "node-under-"
 # Which of baton's policies make its master accept, and hand the connections over.
 HANDING = ("roundrobin", "leastconn", "source")
 
@@ -52,6 +57,10 @@ def command(server, folder, flags):
         return [server.options.baton, *where, "-w", workers, *chosen, *flags]
     if kind == "floor":
         return [server.options.floor, port, workers]
+    where = ["-l", f"127.0.0.1:{port}", "--control", str(folder / "control.sock")]
+    if server.name.startswith(UNDER):
+        program = ["--", "node", str(PARTS / "cluster.js"), port, workers]
+        return [server.options.baton, *where, "-w", workers, "--policy", server.name.removeprefix(UNDER), *program]
     if kind == "node":
         return ["node", str(PARTS / f"{variant or 'master'}.js"), port, workers]
     values = {"PORT": port, "WORKERS": workers, "HOW": variant, "CONNECTIONS": server.connections}

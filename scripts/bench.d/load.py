@@ -6,7 +6,7 @@ import subprocess
 
 import others
 import proc
-from commands import HANDING, PARTS, TITLES, policy_of
+from commands import HANDING, PARTS, TITLES, UNDER, policy_of
 from servers import CLIENTS, DEADLINE_S
 from tables import Columns
 
@@ -123,7 +123,7 @@ def latencies(run):
 
 
 def hands(name):
-    return name == "node-cluster" or policy_of(name) in HANDING
+    return name == "node-cluster" or policy_of(name) in HANDING or name.removeprefix(UNDER) in HANDING
 
 
 def handing(run):

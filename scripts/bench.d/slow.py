@@ -16,7 +16,7 @@ def names(run):
 def measure(run):
     connections = QUICK_CONNECTIONS if run.options.quick else CONNECTIONS
     for number, name in run.rounds(PART, names(run), run.options.spreads):
-        flags = ["--", str(PARTS / "slow.sh"), run.options.baton, str(PARTS / "slow.js")]
+        flags = ["--dialect", "channel", "--", str(PARTS / "slow.sh"), run.options.baton, str(PARTS / "slow.js")]
         with run.server(PART, name, WORKERS, flags=flags) as server:
             server.await_workers()
             with server.same_processes():

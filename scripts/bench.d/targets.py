@@ -8,7 +8,7 @@ import slow
 import spread
 import start
 import wakeups
-from commands import TITLES
+from commands import TITLES, UNDER
 from tables import NOTHING, markdown
 
 
@@ -76,6 +76,24 @@ TARGETS = (
 )
 
 
+def under(policy, metric):
+    return ratio(f"{load.PART}.{metric}", "node-cluster", UNDER + policy)
+
+
+NODE_TARGETS = (
+    Target("requests/s of Node under `shared`, against its own cluster", load.PART, (UNDER + "shared", "node-cluster"), 1.0,
+           [under("shared", "keep.rate")], at_least=True),
+    Target("connections/s of Node under `shared`, against its own cluster", load.PART, (UNDER + "shared", "node-cluster"), 1.6,
+           [under("shared", "new.rate")], at_least=True),
+    Target("the master's CPU µs under `shared`: a request / a connection", load.PART, (UNDER + "shared",), 0.05,
+           [lambda run, kind=kind: run.median(f"{load.PART}.{kind}.master", UNDER + "shared") for kind in ("keep", "new")]),
+    Target("busiest ÷ mean under `roundrobin`: one at a time / one each ms / as fast as one thread can", spread.PART,
+           (UNDER + "roundrobin",), 1.02,
+           [lambda run, pattern=pattern: run.median(f"{spread.PART}.{pattern}", UNDER + "roundrobin")
+            for pattern in ("one", "paced", "burst")]),
+)
+
+
 # Whose numbers are only as good as the machine is quiet.
 TOUCHY = (load.PART, spread.PART)
 
@@ -90,5 +108,6 @@ def disturbed(run):
 
 def chapter(run):
     """baton is its policy `shared` where no other is named."""
-    rows = markdown([["what", "target", "measured", "met"], *(target.row(run) for target in TARGETS)])
+    wanted = NODE_TARGETS if run.options.node else TARGETS
+    rows = markdown([["what", "target", "measured", "met"], *(target.row(run) for target in wanted)])
     return "\n\n".join(filter(None, ["## Targets", disturbed(run), rows]))

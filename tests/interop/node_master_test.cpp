@@ -8,6 +8,7 @@
 #include "tests/interop/node.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/client.hpp"
+#include "tests/support/programs.hpp"
 
 using namespace baton::test;
 
@@ -17,7 +18,7 @@ namespace {
 class NodeMaster {
  public:
   NodeMaster(const std::string& what, std::size_t children)
-      : program_({{"node", script("fork_master.js"), what, BATON_BINARY, std::to_string(children)}, {}, {}, {}}) {
+      : program_({{"node", script("fork_master.js"), what, programs::baton(), std::to_string(children)}, {}, {}, {}}) {
     constexpr std::string_view before = "all ready on ";
     const std::string line = program_.wait_for(before);
     address_ = line.substr(before.size());

@@ -14,7 +14,7 @@ using namespace baton::test;
 
 namespace {
 
-std::vector<std::string> with_script(std::vector<std::string> arguments) {
+std::vector<std::string> with_seed_script(std::vector<std::string> arguments) {
   arguments.insert(arguments.end(), {"--", "node", script("seed_worker.js")});
   return arguments;
 }
@@ -23,7 +23,7 @@ std::vector<std::string> with_script(std::vector<std::string> arguments) {
 
 TEST_CASE("Node's workers serve under baton, and both take part") {
   if (!has_node()) return;
-  Baton baton(with_script({"-w", "2"}));
+  Baton baton(with_seed_script({"-w", "2"}));
   baton.program().wait_for("says {\"taken\":1", 2);
   const std::vector<pid_t> pids = baton.pids();
   CHECK(answering_pids(baton.address(), 2) == std::set<pid_t>(pids.begin(), pids.end()));
@@ -39,7 +39,7 @@ TEST_CASE("Node's workers serve under baton, and both take part") {
 
 TEST_CASE("Node's workers receive every listener") {
   if (!has_node()) return;
-  Baton baton(with_script({"-w", "2", "-l", "127.0.0.1:0", "-l", "127.0.0.1:0"}));
+  Baton baton(with_seed_script({"-w", "2", "-l", "127.0.0.1:0", "-l", "127.0.0.1:0"}));
   baton.program().wait_for("says {\"taken\":2", 2);
   for (const std::string& each : baton.addresses()) {
     const std::string port = each.substr(each.rfind(':') + 1);

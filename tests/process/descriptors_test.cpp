@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 
@@ -11,6 +12,7 @@
 #include "tests/support/files.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 
 using namespace baton::test;
 
@@ -61,8 +63,8 @@ Worker first_odd_worker(Baton& baton) {
   return worker_in(baton.wait_for("worker 1 pid"));
 }
 
-const std::vector<std::string> one_odd_worker{"-w",      "1",         "--log-level", "debug", "--", BATON_ODD_WORKER,
-                                              "nothing", BATON_BINARY};
+const std::vector<std::string> one_odd_worker{
+    "-w", "1", "--log-level", "debug", "--", programs::odd_worker(), "nothing", programs::baton()};
 
 }  // namespace
 
@@ -101,8 +103,10 @@ TEST_CASE("the master holds no connection while clients hold theirs") {
   CHECK(descriptors_of(baton.pid()) == before);
 }
 
-TEST_CASE("a foreign worker inherits the standard streams, its channel, and nothing else") {
-  Baton baton(one_odd_worker);
+TEST_CASE("a foreign worker with raw output inherits the standard streams, its channel, and nothing else") {
+  std::vector<std::string> arguments = one_odd_worker;
+  arguments.insert(arguments.begin(), "--raw-output");
+  Baton baton(arguments);
   const Worker worker = first_odd_worker(baton);
   const int channel = channel_of(worker.pid);
   std::map<int, std::string> descriptors = descriptors_of(worker.pid);
@@ -112,6 +116,21 @@ TEST_CASE("a foreign worker inherits the standard streams, its channel, and noth
   CHECK(descriptors[STDOUT_FILENO] == descriptors_of(baton.pid())[STDOUT_FILENO]);
   CHECK(descriptors[STDERR_FILENO] == descriptors_of(baton.pid())[STDERR_FILENO]);
   CHECK(descriptors[channel].starts_with("socket:"));
+}
+
+TEST_CASE("a foreign worker has pipes to the master, its channel, and nothing else") {
+  Baton baton(one_odd_worker);
+  const Worker worker = first_odd_worker(baton);
+  std::map<int, std::string> descriptors = descriptors_of(worker.pid);
+  CHECK(descriptors.size() == 4);
+  CHECK(descriptors[STDIN_FILENO] == "/dev/null");
+  CHECK(descriptors[STDOUT_FILENO] != descriptors[STDERR_FILENO]);
+  const auto masters = descriptors_of(baton.pid());
+  for (const int each : {STDOUT_FILENO, STDERR_FILENO}) {
+    CHECK(descriptors[each].starts_with("pipe:["));
+    CHECK(std::count_if(masters.begin(), masters.end(),
+                        [&](const auto& held) { return held.second == descriptors[each]; }) == 1);
+  }
 }
 
 TEST_CASE("what baton itself was given without CLOEXEC goes no further") {
@@ -163,7 +182,9 @@ TEST_CASE("baton started with closed standard streams hands none of its own desc
     ::close(STDIN_FILENO);
     ::close(STDOUT_FILENO);
   };
-  Baton baton(one_odd_worker, {{}, {}, close_streams});
+  std::vector<std::string> arguments = one_odd_worker;
+  arguments.insert(arguments.begin(), "--raw-output");
+  Baton baton(arguments, {{}, {}, close_streams});
   const Worker worker = first_odd_worker(baton);
   const auto descriptors = descriptors_of(worker.pid);
   CHECK(descriptors.size() == 4);

@@ -1,5 +1,6 @@
 // Process tests. How evenly 800 connections fall on 8 workers, in four patterns. Counts, not times; but a worker that
-// waits for a CPU misses turns, so nothing else runs beside.
+// waits for a CPU misses turns. So nothing else runs beside, and of five rounds the median counts: a virtual machine
+// whose host takes one of its CPUs away for 30 ms has spoilt a round, and nothing that baton does is that rare.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,9 +20,7 @@ namespace {
 constexpr int workers = 8;
 constexpr int connections = 800;
 /// Busiest to mean. Without turns it is 8, and chosen by a hash some 1.12.
-constexpr double bound = 1.10;
-
-const std::string request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+constexpr double most_uneven = 1.10;
 
 class Shares {
  public:
@@ -46,66 +45,79 @@ class Shares {
   std::map<pid_t, int> counts_;
 };
 
-void check(const Shares& shares) {
-  INFO("connections of each worker: " << shares.text());
-  CHECK(shares.busiest_to_mean() <= bound);
+/// `round` makes its connections to a fresh master and says who got them.
+template <typename Round>
+void check_evenness_of(Round round) {
+  constexpr int rounds = 5;
+  std::vector<double> ratios;
+  std::string seen;
+  for (int i = 0; i < rounds; ++i) {
+    Baton baton({"-w", std::to_string(workers)});
+    baton.workers();
+    const Shares shares = round(baton);
+    ratios.push_back(shares.busiest_to_mean());
+    seen += shares.text() + "\n";
+  }
+  std::sort(ratios.begin(), ratios.end());
+  INFO("connections of each worker, round by round:\n" << seen);
+  CHECK(ratios.at(rounds / 2) <= most_uneven);
 }
 
 }  // namespace
 
 TEST_CASE("one connection at a time falls evenly", "[alone]") {
-  Baton baton({"-w", std::to_string(workers)});
-  baton.workers();
-  Shares shares;
-  for (int i = 0; i < connections; ++i) {
-    Connection connection(baton.address());
-    connection.send(request);
-    shares.add(connection);
-  }
-  check(shares);
-  // One connection wakes one worker: were it all of them, there would be thousands.
-  CHECK(baton.status().at("totals").at("accept_misses").to_number<int>() <= connections / 10);
+  check_evenness_of([](Baton& baton) {
+    Shares shares;
+    for (int i = 0; i < connections; ++i) {
+      Connection connection(baton.address());
+      connection.send(get_request);
+      shares.add(connection);
+    }
+    // One connection wakes one worker: were it all of them, there would be thousands.
+    CHECK(baton.status().at("totals").at("accept_misses").to_number<int>() <= connections / 10);
+    return shares;
+  });
 }
 
 TEST_CASE("one connection each millisecond, held open, falls evenly", "[alone]") {
-  Baton baton({"-w", std::to_string(workers)});
-  baton.workers();
-  std::vector<Connection> held;
-  held.reserve(connections);
-  for (int i = 0; i < connections; ++i) {
-    held.emplace_back(baton.address());
-    held.back().send(request);
-    std::this_thread::sleep_for(1ms);  // the pattern itself
-  }
-  Shares shares;
-  for (Connection& each : held) shares.add(each);
-  check(shares);
+  check_evenness_of([](Baton& baton) {
+    std::vector<Connection> held;
+    held.reserve(connections);
+    for (int i = 0; i < connections; ++i) {
+      held.emplace_back(baton.address());
+      held.back().send(get_request);
+      std::this_thread::sleep_for(1ms);  // the pattern itself
+    }
+    Shares shares;
+    for (Connection& each : held) shares.add(each);
+    return shares;
+  });
 }
 
 TEST_CASE("connections as fast as one thread can, held open, fall evenly", "[alone]") {
-  Baton baton({"-w", std::to_string(workers)});
-  baton.workers();
-  std::vector<Connection> held;
-  held.reserve(connections);
-  for (int i = 0; i < connections; ++i) {
-    held.emplace_back(baton.address());
-    held.back().send(request);
-  }
-  Shares shares;
-  for (Connection& each : held) shares.add(each);
-  check(shares);
+  check_evenness_of([](Baton& baton) {
+    std::vector<Connection> held;
+    held.reserve(connections);
+    for (int i = 0; i < connections; ++i) {
+      held.emplace_back(baton.address());
+      held.back().send(get_request);
+    }
+    Shares shares;
+    for (Connection& each : held) shares.add(each);
+    return shares;
+  });
 }
 
 TEST_CASE("64 connections at a time fall evenly", "[alone]") {
   constexpr int at_a_time = 64;
-  Baton baton({"-w", std::to_string(workers)});
-  baton.workers();
-  Shares shares;
-  for (int done = 0; done < connections;) {
-    std::vector<Connection> open;
-    for (; open.size() < at_a_time && done < connections; ++done) open.emplace_back(baton.address());
-    for (Connection& each : open) each.send(request);
-    for (Connection& each : open) shares.add(each);
-  }
-  check(shares);
+  check_evenness_of([](Baton& baton) {
+    Shares shares;
+    for (int done = 0; done < connections;) {
+      std::vector<Connection> open;
+      for (; open.size() < at_a_time && done < connections; ++done) open.emplace_back(baton.address());
+      for (Connection& each : open) each.send(get_request);
+      for (Connection& each : open) shares.add(each);
+    }
+    return shares;
+  });
 }

@@ -10,20 +10,20 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
 
 namespace {
 
-const std::string request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const std::string never_hung = "--hang-timeout=0";
 constexpr std::int64_t room_for_many = 32;
 constexpr std::int64_t room_of_node = 8;
 
 std::vector<std::string> with_handed(std::vector<std::string> arguments, const std::string& fault,
                                      const std::string& kind) {
-  arguments.insert(arguments.end(), {"--", BATON_HANDED_WORKER, fault, kind, BATON_BINARY});
+  arguments.insert(arguments.end(), {"--", programs::handed_worker(), fault, kind, programs::baton()});
   return arguments;
 }
 
@@ -39,7 +39,7 @@ std::vector<std::unique_ptr<Connection>> ask(const std::string& address, int cou
   std::vector<std::unique_ptr<Connection>> made;
   for (int i = 0; i < count; ++i) {
     made.push_back(std::make_unique<Connection>(address));
-    made.back()->send(request);
+    made.back()->send(get_request);
   }
   return made;
 }

@@ -8,6 +8,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 
 using namespace baton::test;
 
@@ -88,7 +89,7 @@ TEST_CASE("a worker fits its limit of connections into the limit of open files")
 
 TEST_CASE("a master without descriptors for all its workers ends with code 1, and leaves none of them") {
   const rlim_t files = GENERATE(range(rlim_t{20}, rlim_t{32}));  // whichever call of a spawn it is that finds none left
-  Program baton({{BATON_BINARY, "-w", "100", "-l", "127.0.0.1:0"}, {}, {}, [files] {
+  Program baton({{programs::baton(), "-w", "100", "-l", "127.0.0.1:0"}, {}, {}, [files] {
                    const rlimit limit{files, files};
                    ::setrlimit(RLIMIT_NOFILE, &limit);
                  }});

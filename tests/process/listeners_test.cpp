@@ -8,6 +8,7 @@
 #include "tests/support/files.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
@@ -87,7 +88,7 @@ TEST_CASE("a new listener of a reload that fails is gone again, and the one that
   const Directory directory;
   const std::string file = directory / "baton.toml";
   const std::string script =
-      fmt::format("if grep -q second '{}'; then exit 7; fi; exec '{}' worker", file, BATON_BINARY);
+      fmt::format("if grep -q second '{}'; then exit 7; fi; exec '{}' worker", file, programs::baton());
   const std::string first = "unix:" + directory / "first";
   const std::string second = "unix:" + directory / "second";
   write_file(file, config({first}));

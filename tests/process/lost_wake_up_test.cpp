@@ -131,20 +131,20 @@ std::chrono::milliseconds longest_wait(Baton& baton, int signal) {
 // The target is 100 ms. On a machine that runs other tests beside, a worker itself may wait as long for a CPU; but
 // those who only look with every sign of life, each 2.5 s, would be over this in one of six rounds but for a great
 // chance.
-constexpr auto bound = std::chrono::milliseconds(400);
+constexpr auto most_wait = std::chrono::milliseconds(400);
 
 }  // namespace
 
 TEST_CASE("nobody waits for a worker that is killed between its wake-up and its accept") {
   Baton baton({"-w", "3"});
   baton.workers();
-  CHECK(longest_wait(baton, SIGKILL) <= bound);
+  CHECK(longest_wait(baton, SIGKILL) <= most_wait);
 }
 
 TEST_CASE("nobody waits for a worker that is stopped between its wake-up and its accept") {
   Baton baton({"-w", "3"});
   baton.workers();
-  CHECK(longest_wait(baton, SIGSTOP) <= bound);
+  CHECK(longest_wait(baton, SIGSTOP) <= most_wait);
 }
 
 TEST_CASE("nobody waits for a worker that is stopped when the first connection wakes it, while no other looks around") {
@@ -165,12 +165,12 @@ TEST_CASE("nobody waits for a worker that is stopped when the first connection w
   (is_first ? first : second).release(SIGSTOP);
   (is_first ? second : first).let_go();
   CHECK(pid_in(connection.read_response()) == workers.at(is_first ? 2 : 1));
-  CHECK(Clock::now() - caught <= bound);
+  CHECK(Clock::now() - caught <= most_wait);
   ::kill(workers.at(is_first ? 1 : 2), SIGCONT);
 }
 
 TEST_CASE("nobody waits for a worker that is held, of which the master is told nothing") {
   Baton baton({"-w", "3"});
   baton.workers();
-  CHECK(longest_wait(baton, 0) <= bound);
+  CHECK(longest_wait(baton, 0) <= most_wait);
 }

@@ -6,6 +6,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 
 using namespace baton::test;
 
@@ -15,7 +16,7 @@ namespace {
 class OddCluster {
  public:
   explicit OddCluster(const std::string& deed)
-      : baton_({"-w", "3", "--log-level", "debug", "--", BATON_ODD_WORKER, deed, BATON_BINARY}) {
+      : baton_({"-w", "3", "--log-level", "debug", "--", programs::odd_worker(), deed, programs::baton()}) {
     odd_ = worker_in(baton_.wait_for("worker 1 pid")).pid;
     for (const char* name : {"worker 2 pid", "worker 3 pid"}) sound_.insert(worker_in(baton_.wait_for(name)).pid);
   }

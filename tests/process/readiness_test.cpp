@@ -76,3 +76,14 @@ TEST_CASE("a worker that takes its time is waited for, and is none of those that
   // It has not taken the listener: the sign alone is not enough, for it could not serve.
   CHECK_FALSE(baton.program().read_until([&] { return !baton.latest().empty(); }, Deadline(800ms)));
 }
+
+TEST_CASE("a command's worker that says that it stops has a successor before it goes") {
+  Baton baton(with_foreign({"-w", "1"}, {"notify stopping"}));
+  const Worker first = baton.workers().front();
+  CHECK(
+      becomes_true([&] { return baton.status().at("workers").as_array().at(0).as_object().at("note") == "reloads"; }));
+  signal_process(open_pidfd(first.pid), SIGUSR1);
+  baton.wait_for(fmt::format("worker 1 pid {} says that it stops and is replaced", first.pid));
+  CHECK(baton.wait_for_successor(first).pid != first.pid);
+  baton.wait_for(fmt::format("worker 1 pid {} has finished", first.pid));
+}

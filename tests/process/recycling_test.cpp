@@ -5,31 +5,17 @@
 #include "tests/support/foreign.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
-
-namespace {
-
-void check_unharmed(Traffic& traffic) {
-  const Tally tally = traffic.stop();
-  CAPTURE(tally);
-  CHECK(tally.failed() == 0);
-  CHECK(tally.answered() > 0);
-}
-
-}  // namespace
 
 TEST_CASE("replaced every 50 requests under 32 clients that send as fast as they can: no request fails") {
   Baton baton({"-w", "4", "--max-requests", "50"});
   baton.workers();
   Traffic fresh(baton.address(), Connections::fresh);
   Traffic kept(baton.address(), Connections::kept);
-#ifdef __SANITIZE_ADDRESS__  // a worker takes a hundred times as long to start
-  const std::size_t enough = 8;
-#else
-  const std::size_t enough = 60;
-#endif
+  const std::size_t enough = programs::are_sanitized() ? 8 : 60;  // there, a worker takes long to start
   std::size_t most = 0;
   CHECK(baton.program().read_until([&] {
     most = std::max(most, living_children_of(baton.pid()).size());

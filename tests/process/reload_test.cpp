@@ -12,6 +12,7 @@
 #include "tests/support/foreign.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
@@ -189,7 +190,7 @@ TEST_CASE("a reload whose new workers can't live is rolled back, and the old one
     std::filesystem::permissions(program + ".new", std::filesystem::perms::owner_all);
     std::filesystem::rename(program + ".new", program);
   };
-  const std::string good = fmt::format("exec '{}' 'say ready'", BATON_FOREIGN_WORKER);
+  const std::string good = fmt::format("exec '{}' 'say ready'", programs::foreign_worker());
   install(good);
   Baton baton({"-w", "3", "--ready", "message", "--ready-timeout", "1500ms", "--", program});
   const std::vector<pid_t> before = baton.pids();
@@ -198,7 +199,7 @@ TEST_CASE("a reload whose new workers can't live is rolled back, and the old one
   if (broken == "vanished")
     std::filesystem::remove(program);
   else
-    install(fmt::format("exec '{}' '{}'", BATON_FOREIGN_WORKER, broken));
+    install(fmt::format("exec '{}' '{}'", programs::foreign_worker(), broken));
   baton.signal(SIGHUP);
   const std::string line = baton.wait_for("reload 1: failed: ");
   CHECK(line.find(" error master[") != std::string::npos);
@@ -224,8 +225,9 @@ TEST_CASE("a reload that fails on its way gives back the old configuration to th
   const std::string listen = "workers = 3\nlisten = [\"127.0.0.1:0\"]\n";
   write_file(file, listen + "max-header = 512\n");
   // Worker 3 never gets ready where the file says so.
-  const std::string script = fmt::format(
-      "if [ $BATON_WORKER = 3 ] && grep -q 256 '{}'; then exit 7; fi; exec '{}' none", file, BATON_FOREIGN_WORKER);
+  const std::string script =
+      fmt::format("if [ $BATON_WORKER = 3 ] && grep -q 256 '{}'; then exit 7; fi; exec '{}' none", file,
+                  programs::foreign_worker());
   Baton baton({"-c", file, "--", "sh", "-c", script});
   baton.workers();
   const Worker third{3, baton.latest()[3]};
@@ -260,11 +262,8 @@ TEST_CASE("100 reloads leave the master as it was: its descriptors, its memory, 
   const std::uint64_t memory = resident_memory(baton.pid());
   reload(baton, 100);
   CHECK(becomes_true(settled));
-#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory for a while, to catch its use
-  CHECK(resident_memory(baton.pid()) <= memory + 256 * 1024);
-#else
-  static_cast<void>(memory);
-#endif
+  // The sanitizer keeps freed memory for a while, to catch its use.
+  if (!programs::are_sanitized()) CHECK(resident_memory(baton.pid()) <= memory + 256 * 1024);
 }
 
 TEST_CASE("stopped during a reload, it stops, and leaves nothing") {
@@ -286,9 +285,9 @@ TEST_CASE("stopped during a reload, it stops, and leaves nothing") {
 TEST_CASE("stopped during a reload whose new worker never gets ready, it stops at once") {
   const Directory directory;
   const std::string slow = directory / "slow";
-  Baton baton(
-      {"-w", "2", "--", "sh", "-c",
-       fmt::format("if [ -e '{}' ]; then exec tail -f /dev/null; fi; exec '{}' none", slow, BATON_FOREIGN_WORKER)});
+  Baton baton({"-w", "2", "--", "sh", "-c",
+               fmt::format("if [ -e '{}' ]; then exec tail -f /dev/null; fi; exec '{}' none", slow,
+                           programs::foreign_worker())});
   baton.workers();
   write_file(slow, "");
   baton.signal(SIGHUP);

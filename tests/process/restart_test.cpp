@@ -10,13 +10,14 @@
 #include "tests/support/foreign.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
 
 namespace {
 
-constexpr std::string_view opened = " error master[";
+constexpr std::string_view breaker_opened = " error master[";
 constexpr std::string_view breaker = "every worker fails: clients are refused until one gets ready";
 
 /// The seconds in "…; a new one starts in 0.4 s", 0 in "…; a new one starts".
@@ -54,7 +55,7 @@ TEST_CASE("every worker fails: clients are refused at once, until one is well ag
   const Directory directory;
   const std::string cure = directory / "cure";
   Baton baton(with_foreign({"-w", "3", "-l", address}, {"needs", cure}));
-  CHECK(baton.wait_for(breaker).find(opened) != std::string::npos);
+  CHECK(baton.wait_for(breaker).find(breaker_opened) != std::string::npos);
   CHECK(is_refused(baton.address()));
   CHECK(baton.status().at("state") == "failing");
   // While one is tried, too.
@@ -91,7 +92,7 @@ TEST_CASE("the breaker opens on several listeners, and closes on all of them") {
 }
 
 TEST_CASE("some workers that can't live do not keep the others from serving") {
-  Baton baton({"-w", "3", "--", BATON_ODD_WORKER, "nothing", BATON_BINARY});
+  Baton baton({"-w", "3", "--", programs::odd_worker(), "nothing", programs::baton()});
   baton.wait_for("worker 2 pid");
   const auto kill_odd = [&] { ::kill(worker_in(baton.program().lines_with("worker 1 pid").back()).pid, SIGABRT); };
   Traffic traffic(baton.address(), Connections::kept, 4);
@@ -125,7 +126,7 @@ TEST_CASE("a command that is not there at the start ends baton, with code 1 and 
 TEST_CASE("a command that vanishes later is an error in the log, and is tried again until it is there") {
   const Directory directory;
   const std::string program = directory / "worker";
-  std::filesystem::copy_file(BATON_FOREIGN_WORKER, program);
+  std::filesystem::copy_file(programs::foreign_worker(), program);
   Baton baton({"-w", "1", "--", program, "none"});
   const Worker first = baton.workers().front();
   std::filesystem::rename(program, directory / "away");
@@ -157,9 +158,9 @@ TEST_CASE("what a worker leaves behind in a session of its own, with the listene
   baton.workers();
   const auto pid_after = [&](const std::string& word) {
     const std::string line = baton.wait_for(word);
-    return static_cast<pid_t>(std::stoi(line.substr(word.size())));
+    return static_cast<pid_t>(std::stoi(line.substr(line.find(word) + word.size())));
   };
-  const pid_t child = pid_after("child ");
+  const pid_t child = pid_after("| child ");
   const pid_t grandchild = pid_after("grandchild ");
   const baton::Fd left = open_pidfd(child);
   const baton::Fd left_too = open_pidfd(grandchild);
@@ -186,7 +187,7 @@ TEST_CASE("a reload while every worker fails, with a trial under way that fails 
   const Directory directory;
   const std::string cure = directory / "cure";
   const std::string script = fmt::format("if [ -e '{}' ]; then sleep 0.8; exec '{}' 'say ready'; fi; sleep 0.4; exit 1",
-                                         cure, BATON_FOREIGN_WORKER);
+                                         cure, programs::foreign_worker());
   Baton baton({"-w", "1", "--ready", "message", "--log-level", "debug", "--", "sh", "-c", script});
   baton.wait_for("every worker fails");
   baton.wait_for_next(" spawned");
@@ -199,7 +200,7 @@ TEST_CASE("a reload while every worker fails, with a trial under way that fails 
 
 TEST_CASE("children that baton's process had before it was baton are left alone") {
   const std::string script =
-      fmt::format("sleep 300 & echo sidecar $! >&2; exec '{}' -l 127.0.0.1:0 -w 1", BATON_BINARY);
+      fmt::format("sleep 300 & echo sidecar $! >&2; exec '{}' -l 127.0.0.1:0 -w 1", programs::baton());
   Program program({{"sh", "-c", script}, {}, {}, {}});
   const std::string line = program.wait_for("sidecar ");
   const baton::Fd sidecar = open_pidfd(std::atoi(line.c_str() + std::string_view("sidecar ").size()));

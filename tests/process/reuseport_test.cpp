@@ -13,6 +13,7 @@
 #include "tests/support/foreign.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
@@ -60,13 +61,6 @@ void scale(Baton& baton, unsigned to) {
   const Outcome outcome = run_baton({"scale", std::to_string(to), "--control", baton.control()});
   CAPTURE(to, outcome.output, outcome.errors);
   CHECK(outcome.end == "code 0");
-}
-
-void check_unharmed(Traffic& traffic) {
-  const Tally tally = traffic.stop();
-  CAPTURE(tally);
-  CHECK(tally.failed() == 0);
-  CHECK(tally.answered() > 0);
 }
 
 /// Whether the kernel moves the queue of a closed listener to the others.
@@ -204,8 +198,8 @@ TEST_CASE("reuseport: all workers killed at once, and their clients wait for the
 }
 
 TEST_CASE("reuseport: a worker that starts slowly, or never, keeps no client waiting") {
-  const std::string script =
-      fmt::format("[ $BATON_WORKER = 3 ] && exec '{0}' 'never ready'; exec '{0}' 'say ready'", BATON_FOREIGN_WORKER);
+  const std::string script = fmt::format("[ $BATON_WORKER = 3 ] && exec '{0}' 'never ready'; exec '{0}' 'say ready'",
+                                         programs::foreign_worker());
   Baton baton(reuseport({"-w", "2", "--ready", "message", "--", "sh", "-c", script}));
   baton.workers();
   baton.signal(SIGTTIN);
@@ -228,7 +222,7 @@ TEST_CASE("reuseport: a port where another baton listens is refused, though it s
 TEST_CASE("reuseport: every worker fails: clients are refused at once, until one is well again") {
   const Directory directory;
   const std::string cure = directory / "cure";
-  Baton baton(reuseport({"-w", "3", "--", BATON_FOREIGN_WORKER, "needs", cure}));
+  Baton baton(reuseport({"-w", "3", "--", programs::foreign_worker(), "needs", cure}));
   baton.wait_for("every worker fails: clients are refused until one gets ready");
   CHECK(is_refused(baton.address()));
   write_file(cure, "");
@@ -268,7 +262,7 @@ TEST_CASE("reuseport: a command's workers can't be made fewer where that would l
 
 TEST_CASE("reuseport: a command's worker that listens and then fails, again and again") {
   const std::string script =
-      fmt::format("[ $BATON_WORKER = 3 ] && exec '{0}' 'exit 3'; exec '{0}' 'say ready'", BATON_FOREIGN_WORKER);
+      fmt::format("[ $BATON_WORKER = 3 ] && exec '{0}' 'exit 3'; exec '{0}' 'say ready'", programs::foreign_worker());
   Baton baton(reuseport({"-w", "3", "--ready", "message", "--", "sh", "-c", script}));
   baton.wait_for("a new one starts in");
   if (queues_migrate()) {  // the others get its clients

@@ -8,6 +8,7 @@
 #include "tests/support/foreign.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
@@ -24,13 +25,6 @@ void step(Baton& baton, int signal, int from, int to) {
     baton.program().wait_for(line, said + 1);
     at = next;
   }
-}
-
-void check_unharmed(Traffic& traffic) {
-  const Tally tally = traffic.stop();
-  CAPTURE(tally);
-  CHECK(tally.failed() == 0);
-  CHECK(tally.answered() > 0);
 }
 
 }  // namespace
@@ -103,7 +97,7 @@ TEST_CASE("a number that was changed by signals outlives a reload") {
 
 TEST_CASE("scaled during a reload, the reload comes to its end with the new number") {
   // Slow to get ready, so that the reload is still under way.
-  const std::string script = fmt::format("sleep 0.2; exec '{}' 'say ready'", BATON_FOREIGN_WORKER);
+  const std::string script = fmt::format("sleep 0.2; exec '{}' 'say ready'", programs::foreign_worker());
   Baton baton({"-w", "4", "--ready", "message", "--", "sh", "-c", script});
   baton.workers();
   Traffic traffic(baton.address(), Connections::fresh, 8);

@@ -97,7 +97,16 @@ TEST_CASE("totals never fall, whatever becomes of the workers") {
   CHECK(total(baton, "requests") <= tally.answered() + tally.failed());
 }
 
-TEST_CASE("a command's workers have no place on the scoreboard") {
+TEST_CASE("a command that asks has a place on the scoreboard, and asks once") {
+  const std::string twice = R"(printf '{"cmd":"NODE_BATON_HELLO"}\n{"cmd":"NODE_BATON_HELLO"}\n' >&$NODE_CHANNEL_FD; )";
+  Baton baton({"-w", "1", "--", "/bin/sh", "-c", twice + "exec sleep 60"});
+  baton.wait_for("a hello message, which is out of place here, is ignored");
+  const boost::json::object status = baton.status();
+  CHECK(number(status.at("workers").as_array().at(0).as_object(), "requests") == 0);
+  CHECK(baton.count("hello") == 1);
+}
+
+TEST_CASE("a command's workers that do not ask have no place on the scoreboard") {
   Baton baton({"-w", "1", "--", "/bin/sh", "-c", "exec sleep 60"});
   const boost::json::object status = baton.status();
   CHECK_FALSE(status.at("workers").as_array().at(0).as_object().contains("requests"));

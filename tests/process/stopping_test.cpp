@@ -14,8 +14,6 @@ using namespace baton::test;
 
 namespace {
 
-const std::string request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
-
 /// A request that a worker has begun to read, and that ends with finish().
 class UnderWay {
  public:
@@ -83,7 +81,7 @@ TEST_CASE("connections that wait to be accepted when the stop comes are answered
   std::vector<std::unique_ptr<Connection>> waiting;
   for (int i = 0; i < 20; ++i) {
     waiting.push_back(std::make_unique<Connection>(baton.address()));
-    waiting.back()->send(request);
+    waiting.back()->send(get_request);
   }
   baton.signal(SIGTERM);
   baton.wait_for("stopping: ");
@@ -98,14 +96,14 @@ TEST_CASE("connections that wait to be accepted when the stop comes are answered
 TEST_CASE("a kept connection at rest gets a last answer, and does not hold the stop up") {
   Baton baton({"-w", "1", "--log-level", "debug"});
   Connection resting(baton.address());
-  resting.send(request);
+  resting.send(get_request);
   pid_in(resting.read_response());
   Connection speaking(baton.address());
-  speaking.send(request);
+  speaking.send(get_request);
   pid_in(speaking.read_response());
   baton.signal(SIGTERM);
   baton.wait_for("draining, ");
-  speaking.send(request);
+  speaking.send(get_request);
   const Response last = speaking.read_response();
   CHECK(last.status == 200);
   CHECK(last.fields.at("connection") == "close");
@@ -162,7 +160,8 @@ TEST_CASE("workers whose master was killed finish what they are answering, and l
 TEST_CASE("what a foreign worker started ends with it") {
   Baton baton({"-w", "1", "--", "sh", "-c", "tail -f /dev/null & echo started $! >&2; wait"});
   const std::string line = baton.wait_for("started ");
-  const baton::Fd grandchild = open_pidfd(std::stoi(line.substr(std::string_view("started ").size())));
+  const baton::Fd grandchild =
+      open_pidfd(std::stoi(line.substr(line.find("started ") + std::string_view("started ").size())));
   CHECK(baton.stop(SIGTERM) == "code 0");
   CHECK(has_ended(grandchild));
 }

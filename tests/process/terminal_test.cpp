@@ -11,6 +11,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/program.hpp"
+#include "tests/support/programs.hpp"
 
 using namespace baton::test;
 
@@ -19,7 +20,7 @@ namespace {
 /// baton as the leader of a session with this terminal; `before` is put in front of its command line.
 Launch in_terminal(const std::string& terminal, std::vector<std::string> before) {
   before.insert(before.begin(), {"setsid", "--ctty", "--wait"});
-  before.insert(before.end(), {BATON_BINARY, "-l", "127.0.0.1:0", "-w", "1"});
+  before.insert(before.end(), {programs::baton(), "-l", "127.0.0.1:0", "-w", "1"});
   return {before, {}, {}, [terminal] {
             const int opened = ::open(terminal.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
             ::dup2(opened, STDIN_FILENO);

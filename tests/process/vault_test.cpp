@@ -15,7 +15,7 @@ using namespace baton::test;
 
 namespace {
 
-const std::string request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+const std::string last_request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 
 /// How many clients a worker holds that does not run on meanwhile.
 std::size_t connections_of(pid_t pid) {
@@ -105,7 +105,7 @@ TEST_CASE("connections that are made while no worker lives are answered by the n
   std::vector<std::unique_ptr<Connection>> waiting;
   for (int i = 0; i < 50; ++i) {
     waiting.push_back(std::make_unique<Connection>(baton.address()));
-    waiting.back()->send(request);
+    waiting.back()->send(last_request);
   }
   CHECK_FALSE(waiting.front()->is_readable_within(50));
   baton.signal(SIGCONT);
@@ -123,7 +123,7 @@ TEST_CASE("a worker killed under a request does not take those with it that wait
   std::vector<std::unique_ptr<Connection>> waiting;
   for (int i = 0; i < 50; ++i) {
     waiting.push_back(std::make_unique<Connection>(baton.address()));
-    waiting.back()->send(request);
+    waiting.back()->send(last_request);
   }
   signal_process(worker, SIGKILL);
   for (const auto& each : waiting) CHECK(pid_in(each->read_response()) != baton.pids().front());

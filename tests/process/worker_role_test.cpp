@@ -15,6 +15,7 @@
 #include "tests/support/fake_master.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 
 using namespace baton::test;
 using baton::Fd;
@@ -25,7 +26,6 @@ const std::string listener_line = R"({"cmd":"NODE_HANDLE","type":"net.Server","m
 const std::string connection_line = R"({"cmd":"NODE_HANDLE","type":"net.Socket","msg":"socket","key":"a"})";
 const std::string ack = R"({"cmd":"NODE_HANDLE_ACK"})";
 const std::string nack = R"({"cmd":"NODE_HANDLE_NACK"})";
-const std::string request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const std::vector<std::string> talkative{"--log-level", "debug"};
 
 /// Gives the worker a listener, in the very exchange of Node's child.send('server', server).
@@ -88,7 +88,7 @@ TEST_CASE("worker: a connection for which it was woken alone is its own, though 
   REQUIRE(becomes_true([&] { return status_of(master.worker().pid(), "State").starts_with('T'); }));
   master.send(baton::protocol::withdraw_line(baton::socket_cookie(lent.socket)));
   Connection connection(lent.address);
-  connection.send(request);
+  connection.send(get_request);
   signal_process(process, SIGCONT);
   CHECK(pid_in(connection.read_response()) == master.worker().pid());
 }
@@ -216,7 +216,7 @@ TEST_CASE("worker: serves a connection that the master has accepted, and closes 
   Accepted accepted;
   master.send(connection_line, {accepted.socket.get()});
   CHECK(master.read_line() == ack);
-  accepted.client->send(request);
+  accepted.client->send(get_request);
   CHECK(pid_in(accepted.client->read_response()) == master.worker().pid());
   accepted.client->send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
   CHECK(pid_in(accepted.client->read_response()) == master.worker().pid());
@@ -230,7 +230,7 @@ TEST_CASE("worker: takes a connection in Node's retransmission, too") {
   Accepted accepted;
   master.send(R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":)" + connection_line + "}", {accepted.socket.get()});
   CHECK(master.read_line() == ack);
-  accepted.client->send(request);
+  accepted.client->send(get_request);
   CHECK(pid_in(accepted.client->read_response()) == master.worker().pid());
 }
 
@@ -308,7 +308,7 @@ TEST_CASE("worker: without a channel that can be used it ends with code 2, and o
   };
   for (const auto& each : environments) {
     CAPTURE(each);
-    Program worker({{BATON_BINARY, "worker"}, each, {not_a_socket.get()}, {}});
+    Program worker({{programs::baton(), "worker"}, each, {not_a_socket.get()}, {}});
     CHECK(worker.wait_for_end() == "code 2");
     CHECK(worker.lines().size() == 1);
     CHECK(worker.errors().starts_with("baton worker: "));

@@ -31,7 +31,7 @@ std::string lower(std::string text) {
 
 Response parse_header(std::string_view header) {
   Response response;
-  REQUIRE(header.starts_with("HTTP/1.1 "));
+  REQUIRE((header.starts_with("HTTP/1.1 ") || header.starts_with("HTTP/1.0 ")));
   response.status = std::stoi(std::string(header.substr(9, 3)));
   for (auto end = header.find("\r\n"); end != std::string_view::npos; end = header.find("\r\n")) {
     header.remove_prefix(end + 2);

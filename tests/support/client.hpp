@@ -13,6 +13,8 @@
 
 namespace baton::test {
 
+inline const std::string get_request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+
 struct Response {
   int status = 0;
   std::map<std::string, std::string> fields;  ///< by name in lower case

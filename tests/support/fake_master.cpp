@@ -12,6 +12,7 @@
 
 #include "master/listener.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/programs.hpp"
 
 namespace baton::test {
 namespace {
@@ -25,19 +26,24 @@ std::pair<Fd, Fd> make_ends() {
   return {Fd{ends[0]}, Fd{ends[1]}};
 }
 
-Launch launch_of(const std::vector<std::string>& arguments, const Fd& channel) {
-  std::vector<std::string> command{BATON_BINARY, "worker"};
+std::vector<std::string> embedded(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{programs::baton(), "worker"};
   command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
+Launch launch_of(const std::vector<std::string>& command, const Fd& channel) {
   return {command, {fmt::format("NODE_CHANNEL_FD={}", channel.get())}, {channel.get()}, {}};
 }
 
 }  // namespace
 
-FakeMaster::FakeMaster(const std::vector<std::string>& arguments) : FakeMaster(arguments, make_ends()) {}
+FakeMaster::FakeMaster(const std::vector<std::string>& arguments) : FakeMaster(embedded(arguments), make_ends()) {}
+FakeMaster::FakeMaster(const Command& command) : FakeMaster(command.words, make_ends()) {}
 
 // The worker's end is closed here when the pair goes: its end of file is then the worker's.
-FakeMaster::FakeMaster(const std::vector<std::string>& arguments, std::pair<Fd, Fd> ends)
-    : channel_(std::move(ends.first)), worker_(launch_of(arguments, ends.second)) {}
+FakeMaster::FakeMaster(const std::vector<std::string>& command, std::pair<Fd, Fd> ends)
+    : channel_(std::move(ends.first)), worker_(launch_of(command, ends.second)) {}
 
 FakeMaster::~FakeMaster() {
   if (std::uncaught_exceptions() > 0) return;

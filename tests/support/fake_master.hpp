@@ -1,5 +1,5 @@
-// Process tests. A master in the test's own hands: starts `baton worker` with one end of a channel and speaks on the
-// other by hand, so that it can say what no right master would.
+// Process tests. A master in the test's own hands: starts `baton worker`, or another program, with one end of a channel
+// and speaks on the other by hand, so that it can say what no right master would.
 #pragma once
 
 #include <string>
@@ -15,6 +15,11 @@ class FakeMaster {
  public:
   /// `arguments` are those behind `baton worker`.
   explicit FakeMaster(const std::vector<std::string>& arguments = {});
+  /// Another program, which is to end with the channel as `baton worker` does.
+  struct Command {
+    std::vector<std::string> words;
+  };
+  explicit FakeMaster(const Command& command);
   FakeMaster(const FakeMaster&) = delete;
   FakeMaster& operator=(const FakeMaster&) = delete;
   /// Unless the test is failing: ends the channel and checks that the worker ends for it with code 0.
@@ -38,7 +43,7 @@ class FakeMaster {
   void end_channel() { channel_.reset(); }
 
  private:
-  FakeMaster(const std::vector<std::string>& arguments, std::pair<Fd, Fd> ends);
+  FakeMaster(const std::vector<std::string>& command, std::pair<Fd, Fd> ends);
 
   Fd channel_;
   Program worker_;

@@ -4,11 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/programs.hpp"
+
 namespace baton::test {
 
 /// Baton's own arguments, and behind them a worker of tests/support/odd_worker/foreign_worker.cpp in that mode.
 inline std::vector<std::string> with_foreign(std::vector<std::string> arguments, const std::vector<std::string>& mode) {
-  arguments.insert(arguments.end(), {"--", BATON_FOREIGN_WORKER});
+  arguments.insert(arguments.end(), {"--", programs::foreign_worker()});
   arguments.insert(arguments.end(), mode.begin(), mode.end());
   return arguments;
 }

@@ -13,6 +13,7 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/endpoint.hpp"
+#include "tests/support/programs.hpp"
 
 namespace baton::test {
 namespace {
@@ -28,9 +29,15 @@ Launch launch_of(std::vector<std::string> arguments, const Baton::Setup& setup) 
   const bool is_in_environment = std::any_of(setup.variables.begin(), setup.variables.end(), [](const auto& each) {
     return each.starts_with("BATON_LISTEN=") || each.starts_with("BATON_PORT=") || each.starts_with("BATON_CONFIG=");
   });
-  if (!is_in_environment && !says_where({arguments.begin(), std::find(arguments.begin(), arguments.end(), "--")}))
+  const auto first_dashes = std::find(arguments.begin(), arguments.end(), "--");
+  const bool asks = std::find(arguments.begin(), first_dashes, "node-cluster") != first_dashes;
+  if (!asks && !is_in_environment && !says_where({arguments.begin(), first_dashes}))
     arguments.insert(arguments.begin(), {"-l", "127.0.0.1:0"});
-  arguments.insert(arguments.begin(), BATON_BINARY);
+  // What most tests' commands speak; baton itself would take them for programs that know systemd's way.
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  const bool has_dialect = std::find(arguments.begin(), dashes, "--dialect") != dashes;
+  if (dashes != arguments.end() && !has_dialect) arguments.insert(arguments.begin(), {"--dialect", "channel"});
+  arguments.insert(arguments.begin(), programs::baton());
   return {arguments, setup.variables, setup.descriptors, setup.before_exec};
 }
 
@@ -53,14 +60,15 @@ Worker worker_in(const std::string& line) {
 }
 
 Baton::Baton(std::vector<std::string> arguments, Setup setup) : program_(launch_of(std::move(arguments), setup)) {
-  const std::string banner = program_.wait_for(" · listening on ");
+  const std::string banner = program_.wait_for(" · listening ");
+  announced_ = std::stoul(banner.substr(banner.rfind("· ") + std::string_view("· ").size()));
+  if (banner.find("listening where ") != std::string::npos) return;
   std::string all = between(banner, "listening on ", " · ");
   for (auto comma = all.find(", "); comma != std::string::npos; comma = all.find(", ")) {
     addresses_.push_back(all.substr(0, comma));
     all.erase(0, comma + 2);
   }
   addresses_.push_back(all);
-  announced_ = std::stoul(banner.substr(banner.rfind("· ") + std::string_view("· ").size()));
 }
 
 Baton::~Baton() {
@@ -83,8 +91,16 @@ Baton::~Baton() {
 
 const std::vector<Worker>& Baton::workers() {
   if (!workers_.empty()) return workers_;
-  // "listening" has no such end, nor has a worker's own line.
-  for (const std::string& line : program_.wait_for(" ready", announced_)) workers_.push_back(worker_in(line));
+  // "listening" has no such end, nor has a worker's own line; what a command writes may.
+  const auto ready = [&] {
+    std::vector<std::string> lines = program_.lines_with(" ready");
+    std::erase_if(lines, [](const std::string& line) { return line.find(" | ") != std::string::npos; });
+    return lines;
+  };
+  const bool came = program_.read_until([&] { return ready().size() >= announced_; });
+  if (!came) FAIL(ready().size() << " of " << announced_ << " workers are ready");
+  for (const std::string& line : ready())
+    if (workers_.size() < announced_) workers_.push_back(worker_in(line));
   return workers_;
 }
 
@@ -124,7 +140,8 @@ boost::json::object Baton::status() const {
 }
 
 std::string Baton::control() const {
-  std::string name = address();
+  // Without an address of its own it is started with a name by the test.
+  std::string name = addresses_.empty() ? "asked" : address();
   std::replace(name.begin(), name.end(), '/', '_');
   return fmt::format("{}/baton/{}.sock", runtime_directory(), name);
 }
@@ -158,7 +175,7 @@ bool is_refused(const std::string& address) {
 }
 
 Outcome run_baton(const std::vector<std::string>& arguments, const std::vector<std::string>& variables) {
-  Launch launch{{BATON_BINARY}, variables, {}, {}};
+  Launch launch{{programs::baton()}, variables, {}, {}};
   launch.command.insert(launch.command.end(), arguments.begin(), arguments.end());
   Program program(launch);
   std::string end = program.wait_for_end();

@@ -27,7 +27,8 @@ class Baton {
     std::function<void()> before_exec;
   };
 
-  /// `arguments` are baton's own; where none says where to listen, "-l 127.0.0.1:0" is added. Returns when it listens.
+  /// `arguments` are baton's own; where none says where to listen, "-l 127.0.0.1:0" is added, but for the dialect
+  /// node-cluster. Returns when it listens.
   explicit Baton(std::vector<std::string> arguments) : Baton(std::move(arguments), Setup{}) {}
   Baton(std::vector<std::string> arguments, Setup setup);
   Baton(const Baton&) = delete;
@@ -39,7 +40,8 @@ class Baton {
   [[nodiscard]] pid_t pid() const { return program_.pid(); }
   [[nodiscard]] const std::vector<std::string>& addresses() const { return addresses_; }
   [[nodiscard]] const std::string& address() const { return addresses_.front(); }
-  /// The path of its control socket, unless the test names another.
+  /// The path of its control socket, unless the test names another. One that listens where its workers ask needs
+  /// "--name asked" for it.
   [[nodiscard]] std::string control() const;
 
   /// Waits until all the workers that the first line announced are ready.

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -40,9 +41,13 @@ struct Failure {
 
 /// The value of a header field, empty without.
 std::string_view field(std::string_view header, std::string_view name) {
-  const auto at = header.find(fmt::format("\r\n{}: ", name));
-  if (at == std::string_view::npos) return {};
-  header.remove_prefix(at + name.size() + 4);
+  const std::string wanted = fmt::format("\r\n{}: ", name);
+  const auto is_same = [](char a, char b) {  // of ASCII, which names are of
+    return a == b || (std::isalpha(static_cast<unsigned char>(a)) != 0 && (a ^ ' ') == b);
+  };
+  const auto* const found = std::search(header.begin(), header.end(), wanted.begin(), wanted.end(), is_same);
+  if (found == header.end()) return {};
+  header.remove_prefix(static_cast<std::size_t>(found - header.begin()) + wanted.size());
   return header.substr(0, header.find("\r\n"));
 }
 
@@ -124,7 +129,8 @@ class Traffic::Client {
     is_last_ = field(header, "Connection") == "close";
     pid_t pid = 0;
     constexpr std::string_view before = "pid is ";
-    if (header.starts_with("HTTP/1.1 200 ") && body.starts_with(before))
+    const bool is_good = header.starts_with("HTTP/1.1 200 ") || header.starts_with("HTTP/1.0 200 ");
+    if (is_good && body.starts_with(before))
       std::from_chars(body.data() + before.size(), body.data() + body.size(), pid);
     if (pid == 0 || body != fmt::format("pid is {}\n", pid)) throw Failure{Fate::malformed, header + body};
     return pid;
@@ -201,6 +207,13 @@ void Traffic::wait_for_answers(std::uint64_t more) {
     came = progress_.wait_for(lock, patience, [this] { return tally_.answered() >= wanted_; });
   }
   if (!came) FAIL("no answers: " << so_far());
+}
+
+void check_unharmed(Traffic& traffic) {
+  const Tally tally = traffic.stop();
+  CAPTURE(tally);
+  CHECK(tally.failed() == 0);
+  CHECK(tally.answered() > 0);
 }
 
 }  // namespace baton::test

@@ -76,4 +76,7 @@ class Traffic {
   std::vector<std::jthread> threads_;
 };
 
+/// Ends it, and checks that every request was answered, and that there were some.
+void check_unharmed(Traffic& traffic);
+
 }  // namespace baton::test

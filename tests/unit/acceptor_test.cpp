@@ -105,6 +105,27 @@ TEST_CASE("one turn takes one connection") {
   }
 }
 
+TEST_CASE("one that is ahead leaves the line even where nothing is queued, for others have been woken") {
+  const Fd listener = tcp_listener();
+  Scoreboard board(2);
+  Station eager(listener.duplicate());
+  Station starved(listener.duplicate());
+  for (Station* each : {&eager, &starved}) {
+    REQUIRE(each->counters.attach(board.memory(), board.take().value()).empty());
+    each->turns.join();
+  }
+  std::vector<Fd> clients;
+  // Connections come one by one, and only one of the two gets to run.
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(connect_to(listener));
+    eager.run();
+  }
+  CHECK(eager.turns.is_out());
+  CHECK(eager.taken.size() <= 3);
+  starved.run();
+  CHECK(starved.taken.size() >= eager.taken.size());
+}
+
 TEST_CASE("an accepted connection is non-blocking, closed on exec and without delay") {
   const Fd listener = tcp_listener();
   Station station(listener.duplicate());

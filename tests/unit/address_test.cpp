@@ -23,7 +23,7 @@ UnixAddress unix_socket(const std::string& text) {
   return std::get<UnixAddress>(address);
 }
 
-std::string refused(const std::string& text) {
+std::string address_refusal(const std::string& text) {
   return message_of<UsageError>([&] { parse_address(text, default_port); });
 }
 
@@ -63,12 +63,12 @@ TEST_CASE("a range of ports is written as it is read") {
 }
 
 TEST_CASE("what is no range says why") {
-  CHECK(contains(refused(":3007-3000"), "\"3007-3000\" ends before it begins"));
-  CHECK(contains(refused(":0-7"), "\"0-7\" begins with 0, which is no port"));
-  CHECK(contains(refused(":65530-65536"), "\"65536\" is not a port (0 to 65535)"));
+  CHECK(contains(address_refusal(":3007-3000"), "\"3007-3000\" ends before it begins"));
+  CHECK(contains(address_refusal(":0-7"), "\"0-7\" begins with 0, which is no port"));
+  CHECK(contains(address_refusal(":65530-65536"), "\"65536\" is not a port (0 to 65535)"));
   for (const char* text : {":3000-", ":-3000", ":1-2-3", ":3000 - 3007", ":a-b", "127.0.0.1:3000-3007:1"}) {
     CAPTURE(text);
-    CHECK(contains(refused(text), "is no address"));
+    CHECK(contains(address_refusal(text), "is no address"));
   }
 }
 
@@ -101,7 +101,7 @@ TEST_CASE("an address alone has the default port") {
 TEST_CASE("what is no address says why, and what one looks like") {
   const auto check_refused = [](const std::string& text, std::string_view why) {
     CAPTURE(text);
-    const std::string message = refused(text);
+    const std::string message = address_refusal(text);
     CAPTURE(message);
     CHECK(message.starts_with("\"" + text + "\" is no address: "));
     CHECK(contains(message, why));
@@ -149,9 +149,9 @@ TEST_CASE("a Unix socket has a path, and a mode if one is given") {
 TEST_CASE("a Unix socket's path is as long as the kernel takes") {
   const std::string longest(107, 'x');
   CHECK(unix_socket("unix:" + longest).path == longest);
-  CHECK(contains(refused("unix:" + longest + "x"), "longer than 107 bytes"));
+  CHECK(contains(address_refusal("unix:" + longest + "x"), "longer than 107 bytes"));
   CHECK(unix_socket("unix:@" + longest).path.size() == 108);
-  CHECK(contains(refused("unix:@" + longest + "x"), "longer than 108 bytes"));
+  CHECK(contains(address_refusal("unix:@" + longest + "x"), "longer than 108 bytes"));
 }
 
 }  // namespace baton::test

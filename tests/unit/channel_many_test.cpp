@@ -24,7 +24,7 @@ struct Files {
   std::vector<int> numbers;
 };
 
-void check_fault(const Channel::Batch& batch, std::string_view part) {
+void check_only_fault(const Channel::Batch& batch, std::string_view part) {
   REQUIRE_FALSE(batch.faults.empty());
   CHECK(contains(batch.faults[0], part));
 }
@@ -101,7 +101,7 @@ TEST_CASE("at the limit of open files the first of many arrive, the others are l
     const DescriptorLimit limit(room);
     return pair.right.receive();
   }();
-  check_fault(batch, "RLIMIT_NOFILE");
+  check_only_fault(batch, "RLIMIT_NOFILE");
   REQUIRE(batch.frames.size() == 1);
   check_same(batch.frames[0].handles, files, room);
   CHECK(open_descriptors().size() == before + room);

@@ -13,7 +13,7 @@
 namespace baton::test {
 namespace {
 
-std::string refused() {
+std::string channel_refusal() {
   return message_of<UsageError>([] { const Fd channel = take_inherited_channel(); });
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("without a serialization mode, it is JSON") {
 
 TEST_CASE("without a channel, the message says what this role is") {
   const Variable fd(protocol::channel_variable);
-  const std::string message = refused();
+  const std::string message = channel_refusal();
   CHECK(contains(message, "NODE_CHANNEL_FD is not set"));
   CHECK(contains(message, "to start a cluster: baton"));
 }
@@ -51,7 +51,7 @@ TEST_CASE("another serialization is refused with the way out") {
   const auto [ours, theirs] = make_channel_pair();
   const Variable fd(protocol::channel_variable, std::to_string(ours.get()));
   const Variable mode(protocol::serialization_variable, "advanced");
-  CHECK(contains(refused(), "NODE_CHANNEL_SERIALIZATION_MODE=advanced: only json"));
+  CHECK(contains(channel_refusal(), "NODE_CHANNEL_SERIALIZATION_MODE=advanced: only json"));
 }
 
 TEST_CASE("what is no number of a descriptor above 2 is refused") {
@@ -59,7 +59,7 @@ TEST_CASE("what is no number of a descriptor above 2 is refused") {
   for (const char* text : {"", "x", "3x", " 3", "-1", "0", "1", "2", "99999999999999"}) {
     CAPTURE(text);
     const Variable fd(protocol::channel_variable, text);
-    CHECK(refused() == "NODE_CHANNEL_FD=" + std::string(text) + ": not the number of a descriptor above 2");
+    CHECK(channel_refusal() == "NODE_CHANNEL_FD=" + std::string(text) + ": not the number of a descriptor above 2");
   }
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("what is no open Unix stream socket is refused, and not closed") {
   const Fd network{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
   for (const int number : {file.get(), datagram.get(), network.get(), 9999}) {
     const Variable fd(protocol::channel_variable, std::to_string(number));
-    CHECK(contains(refused(), "not an open Unix stream socket"));
+    CHECK(contains(channel_refusal(), "not an open Unix stream socket"));
   }
 }
 

@@ -20,7 +20,7 @@ Listener listen(const std::string& text) {
   return listen_on(parse_address(text, 0), 16);
 }
 
-std::string refused(const std::string& text) {
+std::string listener_refusal(const std::string& text) {
   return message_of<StartError>([&] { listen(text); });
 }
 
@@ -61,7 +61,7 @@ TEST_CASE("every address means both families, where there are both") {
   const Listener listener = listen(":0");
   const std::string port = listener.address.substr(listener.address.rfind(':'));
   if (listener.address.starts_with("[::]"))
-    CHECK(contains(refused("0.0.0.0" + port), "address already in use"));
+    CHECK(contains(listener_refusal("0.0.0.0" + port), "address already in use"));
   else
     CHECK(listener.address == "0.0.0.0" + port);
 }
@@ -69,7 +69,7 @@ TEST_CASE("every address means both families, where there are both") {
 TEST_CASE("a port in use is an error that names it and the way out") {
   const NoLeak no_leak;
   const Listener listener = listen("127.0.0.1:0");
-  const std::string message = refused(listener.address);
+  const std::string message = listener_refusal(listener.address);
   const std::string port = listener.address.substr(listener.address.rfind(':') + 1);
   CHECK(message.starts_with("can't listen on " + listener.address + ": address already in use"));
   CHECK(contains(message, "'sport = :" + port + "'"));
@@ -77,7 +77,7 @@ TEST_CASE("a port in use is an error that names it and the way out") {
 }
 
 TEST_CASE("an address of no interface here is an error that says so") {
-  const std::string message = refused("192.0.2.1:0");  // reserved for documentation
+  const std::string message = listener_refusal("192.0.2.1:0");  // reserved for documentation
   CHECK(message.starts_with("can't listen on 192.0.2.1:0: "));
   CHECK(contains(message, "no interface of this machine"));
 }
@@ -116,7 +116,7 @@ TEST_CASE("a Unix socket's mode is the one asked for, whatever the umask, or the
 
 TEST_CASE("the umask is put back when binding fails, too") {
   const mode_t old = ::umask(0027);
-  refused("unix:/nowhere/x.sock?mode=0600");
+  listener_refusal("unix:/nowhere/x.sock?mode=0600");
   CHECK(::umask(old) == 0027);
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("a socket file that somebody listens on is refused and left alone") {
   const Directory directory;
   const std::string path = directory.file("x.sock");
   const Listener listener = listen("unix:" + path);
-  const std::string message = refused("unix:" + path);
+  const std::string message = listener_refusal("unix:" + path);
   CHECK(message.starts_with("can't listen on unix:" + path + ": another process listens there"));
   CHECK(contains(message, "(pid " + std::to_string(::getpid()) + ")"));
   CHECK(can_connect(path));
@@ -149,18 +149,18 @@ TEST_CASE("a file that is no socket is refused and left alone") {
   const NoLeak no_leak;
   const Directory directory;
   const std::string path = directory.write("precious", "text");
-  CHECK(contains(refused("unix:" + path), "is not a socket"));
+  CHECK(contains(listener_refusal("unix:" + path), "is not a socket"));
   CHECK(read_text(path) == "text");
 
   const std::string link = directory.file("link");
   std::filesystem::create_symlink(path, link);
-  CHECK(contains(refused("unix:" + link), "is not a socket"));
+  CHECK(contains(listener_refusal("unix:" + link), "is not a socket"));
   CHECK(std::filesystem::is_symlink(link));
 }
 
 TEST_CASE("a directory that is not there is named as the cause") {
   const NoLeak no_leak;
-  CHECK(contains(refused("unix:/nowhere/at/all/x.sock"), "directory does not exist"));
+  CHECK(contains(listener_refusal("unix:/nowhere/at/all/x.sock"), "directory does not exist"));
 }
 
 TEST_CASE("a successor's socket file is left alone") {
@@ -197,7 +197,7 @@ TEST_CASE("an abstract socket has no file, and its name is taken once") {
   CHECK(is_listening(listener.socket));
   CHECK_FALSE(listener.file);
   CHECK(listener.address == address);
-  CHECK(contains(refused(address), "another process has that name"));
+  CHECK(contains(listener_refusal(address), "another process has that name"));
 }
 
 TEST_CASE("a failure to listen leaks nothing") {
@@ -205,9 +205,9 @@ TEST_CASE("a failure to listen leaks nothing") {
   const Directory directory;
   const Listener taken = listen("127.0.0.1:0");
   const auto before = open_descriptors();
-  refused(taken.address);
-  refused("unix:" + directory.write("file", ""));
-  refused("unix:/nowhere/x.sock");
+  listener_refusal(taken.address);
+  listener_refusal("unix:" + directory.write("file", ""));
+  listener_refusal("unix:/nowhere/x.sock");
   CHECK(open_descriptors() == before);
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -54,8 +55,15 @@ TEST_CASE("what a worker notifies of is read, line by line, and put together ove
   CHECK(notice.alive);
   CHECK_FALSE(notice.hung);
   CHECK(notice.status == "warming up");
+  CHECK_FALSE(notice.reloading);
+  CHECK_FALSE(notice.stopping);
   notify(socket, "WATCHDOG=trigger");
   CHECK(socket.receive(::getpid()).hung);
+  notify(socket, "RELOADING=1\nMONOTONIC_USEC=5");
+  notify(socket, "STOPPING=1");
+  const Notice last = socket.receive(::getpid());
+  CHECK(last.reloading);
+  CHECK(last.stopping);
 }
 
 TEST_CASE("what is no notice means nothing") {
@@ -83,6 +91,27 @@ TEST_CASE("a datagram that is too long is not read in part, and descriptors that
   CHECK_FALSE(socket.receive(::getpid()).ready);
   notify(socket, "READY=1", STDERR_FILENO);
   CHECK(socket.receive(::getpid()).ready);
+}
+
+TEST_CASE("a worker that runs as another user is trusted with all its processes, and yet another user is not") {
+  if (::geteuid() != 0) {
+    WARN("only root can be another user");
+    return;
+  }
+  constexpr uid_t user = 65'533;
+  NoticeSocket socket(user);
+  const auto notify_as = [&](uid_t sender) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      static_cast<void>(::setresuid(sender, sender, sender));
+      notify(socket, "READY=1");
+      ::_exit(0);
+    }
+    ::waitpid(child, nullptr, 0);
+    return socket.receive(::getpid()).ready;
+  };
+  CHECK(notify_as(user));
+  CHECK_FALSE(notify_as(user + 1));
 }
 
 }  // namespace baton::test

@@ -19,7 +19,7 @@ Words listens(const Words& arguments) {
   return all;
 }
 
-std::string refused(const Words& arguments) {
+std::string options_refusal(const Words& arguments) {
   return message_of<UsageError>([&] { parse_options(arguments); });
 }
 
@@ -63,25 +63,28 @@ TEST_CASE("addresses, and the port of those that name none") {
 }
 
 TEST_CASE("a fixed address given twice") {
-  CHECK(refused({"-l", ":80", "-l", "[::]:81", "-l", ":80"}) == "--listen: [::]:80 is given twice");
-  CHECK(refused({"-l", "127.0.0.1", "-l", "127.0.0.1:80", "-p", "80"}) == "--listen: 127.0.0.1:80 is given twice");
-  CHECK(refused({"-l", "unix:/x", "-l", "unix:/x?mode=0600"}) == "--listen: unix:/x is given twice");
+  CHECK(options_refusal({"-l", ":80", "-l", "[::]:81", "-l", ":80"}) == "--listen: [::]:80 is given twice");
+  CHECK(options_refusal({"-l", "127.0.0.1", "-l", "127.0.0.1:80", "-p", "80"}) ==
+        "--listen: 127.0.0.1:80 is given twice");
+  CHECK(options_refusal({"-l", "unix:/x", "-l", "unix:/x?mode=0600"}) == "--listen: unix:/x is given twice");
 }
 
 TEST_CASE("wrong values, each by its place") {
-  CHECK(refused({"-w", "-1"}) == "--workers: \"-1\" is not a number of workers (0 to 4096), or auto: one per CPU");
-  CHECK(refused({"-w", "4097"}).starts_with("--workers: "));
-  CHECK(refused({"-w", "many"}).starts_with("--workers: "));
-  CHECK(refused({"-p", "65536"}) == "--port: \"65536\" is not a port (0 to 65535)");
-  CHECK(refused({"-l", "localhost"}).starts_with("--listen: \"localhost\" is no address"));
-  CHECK(refused({"--backlog", "0"}).starts_with("--backlog: \"0\" is not a backlog"));
-  CHECK(refused({"--drain-timeout", "soon"}).starts_with("--drain-timeout: \"soon\" is not a duration"));
-  CHECK(refused({"--dialect", "morse"}) == "--dialect: \"morse\" is no dialect of this version: channel");
+  CHECK(options_refusal({"-w", "-1"}) ==
+        "--workers: \"-1\" is not a number of workers (0 to 4096), or auto: one per CPU");
+  CHECK(options_refusal({"-w", "4097"}).starts_with("--workers: "));
+  CHECK(options_refusal({"-w", "many"}).starts_with("--workers: "));
+  CHECK(options_refusal({"-p", "65536"}) == "--port: \"65536\" is not a port (0 to 65535)");
+  CHECK(options_refusal({"-l", "localhost"}).starts_with("--listen: \"localhost\" is no address"));
+  CHECK(options_refusal({"--backlog", "0"}).starts_with("--backlog: \"0\" is not a backlog"));
+  CHECK(options_refusal({"--drain-timeout", "soon"}).starts_with("--drain-timeout: \"soon\" is not a duration"));
+  CHECK(options_refusal({"--dialect", "morse"}) ==
+        "--dialect: \"morse\" is no dialect: auto, channel, node-cluster, listen-fds, einhorn, server-starter");
   const Variable workers("BATON_WORKERS", "none");
-  CHECK(refused({}).starts_with("BATON_WORKERS: \"none\" is not a number of workers"));
+  CHECK(options_refusal({}).starts_with("BATON_WORKERS: \"none\" is not a number of workers"));
   const Directory directory;
   const std::string file = directory.write("x.toml", "listen = [\":80\", \"nowhere\"]\n");
-  CHECK(refused({"-w", "1", "-c", file}).starts_with(file + ": listen: \"nowhere\" is no address"));
+  CHECK(options_refusal({"-w", "1", "-c", file}).starts_with(file + ": listen: \"nowhere\" is no address"));
 }
 
 TEST_CASE("a whole file") {
@@ -106,6 +109,18 @@ TEST_CASE("the environment, for addresses") {
   CHECK(listens({"-l", ":82"}) == Words{"[::]:82"});
 }
 
+TEST_CASE("workers that ask for their listeners get none that nobody named") {
+  CHECK(listens({"--", "node", "app.js"}).empty());
+  CHECK(parse_options({"--", "node", "app.js"}).dialect == Dialect::node_cluster);
+  CHECK(listens({"-p", "80", "--", "node", "app.js"}) == Words{"[::]:80"});
+  CHECK(listens({"-l", "127.0.0.1", "--", "node", "app.js"}) == Words{"127.0.0.1:1337"});
+  CHECK(listens({"--dialect", "channel", "--", "node", "app.js"}) == Words{"[::]:1337"});
+  CHECK(contains(options_refusal({"--", "node", "app.js", "{port}"}),
+                 "before a worker asks for it (-l or -p names one)"));
+  CHECK(contains(options_refusal({"--ready", "accepts", "--", "node", "app.js"}), "says by itself that it listens"));
+  CHECK(contains(options_refusal({"--defer-accept", "1s", "--", "node", "app.js"}), "-l or -p name one that can"));
+}
+
 TEST_CASE("what stands behind -- is the command, flags and all") {
   CHECK(parse_options({"-w", "2", "--", "node", "worker.js", "-w", "9"}).command ==
         Words{"node", "worker.js", "-w", "9"});
@@ -115,14 +130,14 @@ TEST_CASE("what stands behind -- is the command, flags and all") {
 }
 
 TEST_CASE("a command that is missing, or not behind --") {
-  CHECK(contains(refused({"--"}), "the command after \"--\" is missing"));
-  CHECK(contains(refused({"-w", "2", "--"}), "is missing"));
-  CHECK(contains(refused({"node", "worker.js"}), "put it after \"--\": baton -- node"));
+  CHECK(contains(options_refusal({"--"}), "the command after \"--\" is missing"));
+  CHECK(contains(options_refusal({"-w", "2", "--"}), "is missing"));
+  CHECK(contains(options_refusal({"node", "worker.js"}), "put it after \"--\": baton -- node"));
 }
 
 TEST_CASE("a slip of the pen on the command line") {
-  CHECK(refused({"--wrokers", "4"}) == "unknown flag --wrokers (did you mean --workers?)");
-  CHECK(refused({"--max-headers=1k"}) == "unknown flag --max-headers=1k (did you mean --max-header?)");
+  CHECK(options_refusal({"--wrokers", "4"}) == "unknown flag --wrokers (did you mean --workers?)");
+  CHECK(options_refusal({"--max-headers=1k"}) == "unknown flag --max-headers=1k (did you mean --max-header?)");
 }
 
 TEST_CASE("a slip of the pen in the environment is a warning that names it") {
@@ -137,8 +152,8 @@ TEST_CASE("deferring the accept is for TCP, in whole seconds") {
   CHECK(std::get<TcpAddress>(options.listen.front().address).defer_accept == std::chrono::seconds(5));
   CHECK(std::get<TcpAddress>(parse_options({}).listen.front().address).defer_accept == std::chrono::seconds(0));
   for (const char* wrong : {"1500ms", "2h", "-1s", "x"})
-    CHECK(refused({"--defer-accept", wrong}).starts_with("--defer-accept: "));
-  CHECK(refused({"--defer-accept", "1s", "-l", "unix:/x"}) ==
+    CHECK(options_refusal({"--defer-accept", wrong}).starts_with("--defer-accept: "));
+  CHECK(options_refusal({"--defer-accept", "1s", "-l", "unix:/x"}) ==
         "--defer-accept: only TCP listeners can, and there are none (leave it out)");
 }
 

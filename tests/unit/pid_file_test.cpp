@@ -17,7 +17,7 @@ std::string own_pid() {
   return std::to_string(::getpid());
 }
 
-std::string refused(const std::string& path) {
+std::string pid_file_refusal(const std::string& path) {
   return message_of<StartError>([&] { const PidFile file(path); });
 }
 
@@ -39,7 +39,8 @@ TEST_CASE("a pid file in use is refused, by its holder's pid, and left alone") {
   const Directory directory;
   const std::string path = directory.file("x.pid");
   const PidFile file(path);
-  CHECK(refused(path) == "can't use the pid file " + path + ": a baton with pid " + own_pid() + " is running with it");
+  CHECK(pid_file_refusal(path) ==
+        "can't use the pid file " + path + ": a baton with pid " + own_pid() + " is running with it");
   CHECK(read_text(path) == own_pid() + "\n");
 }
 
@@ -66,14 +67,14 @@ TEST_CASE("a successor's pid file is left alone") {
 TEST_CASE("what can't be a pid file says why, and is left alone") {
   const NoLeak no_leak;
   const Directory directory;
-  CHECK(refused("/nowhere/x.pid") == "can't use the pid file /nowhere/x.pid: no such file or directory");
-  CHECK(contains(refused(directory.file(".")), "is a directory"));
+  CHECK(pid_file_refusal("/nowhere/x.pid") == "can't use the pid file /nowhere/x.pid: no such file or directory");
+  CHECK(contains(pid_file_refusal(directory.file(".")), "is a directory"));
   const std::string target = directory.write("precious", "text");
   std::filesystem::create_symlink(target, directory.file("link"));
-  CHECK(contains(refused(directory.file("link")), "symbolic links"));
+  CHECK(contains(pid_file_refusal(directory.file("link")), "symbolic links"));
   CHECK(read_text(target) == "text");
   check(::mkfifo(directory.file("fifo").c_str(), 0600), "mkfifo");
-  CHECK(contains(refused(directory.file("fifo")), "not a regular file"));
+  CHECK(contains(pid_file_refusal(directory.file("fifo")), "not a regular file"));
   CHECK(std::filesystem::is_fifo(directory.file("fifo")));
 }
 

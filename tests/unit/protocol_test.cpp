@@ -66,6 +66,21 @@ TEST_CASE("a scoreboard has a slot, and what is no number is none") {
   CHECK_FALSE(decoded(R"({"cmd":"NODE_BATON_SCOREBOARD"})").number);
 }
 
+TEST_CASE("a hello is a worker's to say until it drains") {
+  CHECK(hello_line() == R"({"cmd":"NODE_BATON_HELLO"})");
+  CHECK(decoded(hello_line()).kind == Kind::hello);
+  CHECK_FALSE(is_for_handle(hello_line()));
+  CHECK(name(Kind::hello) == "hello");
+}
+
+TEST_CASE("a listener comes with its name, where that is a text") {
+  CHECK(decoded(listener_line("api")).name == "api");
+  CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":"net.Server","msg":{"name":"api"}})").name.empty());
+  CHECK(decoded(R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":)"
+                R"({"cmd":"NODE_HANDLE","type":"net.Server","msg":"api"}})")
+            .name == "api");
+}
+
 TEST_CASE("a glance is the master's to ask for, at any time") {
   CHECK(decoded(glance_line()).kind == Kind::glance);
   CHECK_FALSE(is_for_handle(glance_line()));
@@ -107,9 +122,8 @@ TEST_CASE("a handle without a type is a handle of none") {
 }
 
 TEST_CASE("Node's other messages are internal, and kept") {
-  for (const char* line :
-       {R"({"cmd":"NODE_CLUSTER","act":"online","seq":0})", R"({"cmd":"NODE_SOCKET_ALL_CLOSED","key":"k"})",
-        R"({"cmd":"NODE_"})", R"({"cmd":"NODE_HANDLE_"})"}) {
+  for (const char* line : {R"({"cmd":"NODE_DEBUG_ENABLED"})", R"({"cmd":"NODE_SOCKET_ALL_CLOSED","key":"k"})",
+                           R"({"cmd":"NODE_"})", R"({"cmd":"NODE_HANDLE_"})"}) {
     CAPTURE(line);
     const Message message = decoded(line);
     CHECK(message.kind == Kind::internal);
@@ -148,6 +162,7 @@ TEST_CASE("who may send what, and when") {
   constexpr std::array<bool, 3> never{false, false, false};
   const std::array table{
       Row{Kind::handle, {true, true, false}, never},
+      Row{Kind::hello, never, {true, true, false}},
       Row{Kind::handle_ack, never, always},
       Row{Kind::handle_nack, never, always},
       Row{Kind::ready, never, {true, true, true}},
@@ -201,6 +216,13 @@ TEST_CASE("the lines of connections decode to what they are") {
   CHECK(open.kind == Kind::open);
   CHECK(open.number == 4U);
   CHECK(decoded(R"({"cmd":"NODE_SOCKET_COUNT","key":"another","count":4})").kind == Kind::internal);
+}
+
+TEST_CASE("connections bring descriptors, and a greeting brings none") {
+  const auto cargo_of = [](const std::string& line) { return cargo(boost::json::parse(line)); };
+  CHECK(cargo_of(connections_line(3, quoted("api"))) == Cargo::connections);
+  CHECK(cargo_of(R"({"cmd":"NODE_BATON_CONNECTIONS"})") == Cargo::connections);
+  CHECK(cargo_of(greeting_line(true)) == Cargo::none);
 }
 
 TEST_CASE("a count that is none is nothing") {

@@ -38,6 +38,12 @@ class Desk {
   Recipient::Verdict hear(Kind kind, std::optional<std::size_t> count = std::nullopt) {
     return recipient.hear({.kind = kind, .detail = {}, .value = nullptr, .number = count}, now);
   }
+  Recipient::Verdict accept(std::uint64_t message, bool is_accepted = true) {
+    return recipient.hear(
+        {.kind = Kind::accepted, .detail = {}, .value = nullptr, .number = message, .is_accepted = is_accepted}, now);
+  }
+  void serve(std::string key) { recipient.serve(vault_, std::move(key)); }
+  std::size_t forgo() { return recipient.forgo(vault_).size(); }
   std::vector<Sent> take_sent() { return std::exchange(sent, {}); }
 
  private:
@@ -56,6 +62,8 @@ class Desk {
 constexpr Recipient::Terms many{.takes_many = true, .is_counted = false, .room = 8};
 constexpr Recipient::Terms counted_many{.takes_many = true, .is_counted = true, .room = 8};
 constexpr Recipient::Terms node{.takes_many = false, .is_counted = false, .room = 4};
+constexpr Recipient::Terms cluster{.takes_many = false, .is_counted = false, .room = 8, .is_cluster = true};
+constexpr Recipient::Terms counted_cluster{.takes_many = false, .is_counted = true, .room = 8, .is_cluster = true};
 constexpr Recipient::Terms counted_node{.takes_many = false, .is_counted = true, .room = 4};
 
 }  // namespace
@@ -280,6 +288,97 @@ TEST_CASE("recipient: what is done at a leave waits for its acknowledgements, an
   CHECK(done == 1);
   CHECK_FALSE(desk.recipient.take_farewell(desk.now + 1s));
   CHECK(desk.recipient.next_wake() == TimePoint::max());
+}
+
+TEST_CASE("recipient: one of Node's cluster serves what it has asked for, and is sent one a message") {
+  const NoLeak no_leak;
+  Desk desk(cluster);
+  CHECK_FALSE(desk.recipient.serves(*desk.origin));
+  desk.serve("7");
+  CHECK(desk.recipient.serves(*desk.origin));
+  desk.assign(2);
+  CHECK(desk.send() == 0);
+  REQUIRE(desk.sent.size() == 2);
+  CHECK(desk.sent[1].line == R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":)"
+                             R"({"cmd":"NODE_CLUSTER","act":"newconn","key":"7","seq":2}})");
+  CHECK(desk.sent[1].descriptors == 1);
+  CHECK(desk.hear(Kind::handle_ack).is_expected);
+  CHECK(desk.recipient.outstanding() == 2);  // received is not accepted
+  CHECK(desk.accept(1).is_expected);
+  CHECK(desk.recipient.outstanding() == 1);
+}
+
+TEST_CASE("recipient: what Node's cluster turns away, or could not receive, is to be had again") {
+  const NoLeak no_leak;
+  Desk desk(cluster);
+  desk.serve("7");
+  desk.assign(3);
+  CHECK(desk.send() == 0);
+  SECTION("turned away") {
+    for (int i = 0; i < 3; ++i) CHECK(desk.hear(Kind::handle_ack).is_expected);
+    const Recipient::Verdict verdict = desk.accept(2, false);
+    CHECK(verdict.is_by_choice);
+    CHECK(verdict.refused.size() == 1);
+    CHECK(desk.accept(3).is_expected);
+    CHECK(desk.accept(1).is_expected);
+    CHECK(desk.recipient.outstanding() == 0);
+  }
+  SECTION("not received: the first that was not confirmed") {
+    CHECK(desk.hear(Kind::handle_ack).is_expected);
+    CHECK(desk.hear(Kind::handle_nack).refused.size() == 1);
+    CHECK_FALSE(desk.accept(2).is_expected);
+    CHECK(desk.accept(1).is_expected);
+    CHECK(desk.accept(3).is_expected);
+  }
+  CHECK_FALSE(desk.recipient.is_serving());
+}
+
+TEST_CASE("recipient: answers of Node's cluster that nobody asked for mean nothing") {
+  Desk desk(cluster);
+  desk.serve("7");
+  for (const Kind each : {Kind::taken, Kind::handle_ack, Kind::handle_nack, Kind::closed, Kind::open, Kind::all_closed})
+    CHECK_FALSE(desk.hear(each, 1).is_expected);
+  CHECK_FALSE(desk.accept(1).is_expected);
+  desk.assign(1);
+  CHECK(desk.send() == 0);
+  CHECK_FALSE(desk.accept(2).is_expected);
+  CHECK(desk.accept(1).is_expected);
+  CHECK_FALSE(desk.accept(1).is_expected);
+}
+
+TEST_CASE("recipient: a listener that Node's cluster has closed: what waits for it goes to others") {
+  const NoLeak no_leak;
+  Desk desk(cluster);
+  desk.serve("7");
+  desk.assign(1);
+  CHECK(desk.send() == 0);
+  desk.assign(2);
+  CHECK(desk.forgo() == 2);
+  CHECK_FALSE(desk.recipient.serves(*desk.origin));
+  CHECK(desk.accept(1, false).refused.size() == 1);
+}
+
+TEST_CASE("recipient: what Node's cluster has open is measured, at most every 10 ms") {
+  Desk desk(counted_cluster);
+  std::size_t files = 20;
+  desk.recipient.measure_by([&] { return files; });
+  desk.serve("7");
+  desk.now = TimePoint{} + 1s;
+  desk.recipient.measure(desk.now);
+  CHECK(desk.recipient.held() == 0);
+  desk.assign(2);
+  CHECK(desk.send() == 0);
+  CHECK(desk.accept(1).is_expected);
+  CHECK(desk.accept(2).is_expected);
+  CHECK(desk.recipient.held() == 2);
+  files = 21;
+  desk.recipient.measure(desk.now + 9ms);
+  CHECK(desk.recipient.held() == 2);
+  desk.recipient.measure(desk.now + 10ms);
+  CHECK(desk.recipient.held() == 1);
+  files = 3;
+  desk.recipient.measure(desk.now + 1s);
+  CHECK(desk.recipient.held() == 0);
 }
 
 }  // namespace baton::test

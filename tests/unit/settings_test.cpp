@@ -23,6 +23,9 @@ struct Program {
         if (each == "bad") throw UsageError("\"bad\" is no item");
       items = all;
     });
+    settings.add_list(
+        "--line", "LINE", "Lines", [this](const Words& all) { lines = all; }, '\n');
+    settings.add_switch("--on", "Whether", on);
     settings.add_config("-c,--config", "A file");
   }
   Program(const Program&) = delete;
@@ -37,6 +40,8 @@ struct Program {
   }
 
   int number = -1;
+  bool on = false;
+  Words lines;
   std::string name = "default";
   Words items;
   Settings settings{"program [flags]", "What it does.", "program 1.2.3"};
@@ -285,6 +290,36 @@ TEST_CASE("arguments without a flag are taken where they are expected, and numbe
   CHECK(refused({}, {"x"}) == "unexpected argument \"x\" (usage: program [flags])");
   CHECK(refused({"A"}, {"-x"}) == "unknown flag -x");
   CHECK(refused({"A"}, {"--lod"}) == "unknown flag --lod (did you mean --loud?)");
+}
+
+TEST_CASE("a switch is a bare flag, and has a value in the environment and the file") {
+  CHECK_FALSE(Program().parse({}).on);
+  CHECK(Program().parse({"--on"}).on);
+  CHECK_FALSE(Program().parse({"--on", "--on=no"}).on);
+  CHECK(Program().refused({"--on=perhaps"}) == "--on: \"perhaps\" is neither yes nor no");
+  CHECK(contains(Program().refused({"--on", "word"}), "unexpected argument \"word\""));
+  const Variable variable("BATON_ON", "yes");
+  CHECK(Program().parse({}).on);
+  CHECK_FALSE(Program().parse({"--on=no"}).on);
+  const Variable wrong("BATON_ON", "perhaps");
+  CHECK(Program().refused({}) == "BATON_ON: \"perhaps\" is neither yes nor no");
+}
+
+TEST_CASE("a switch in the file") {
+  const Directory directory;
+  for (const char* each : {"true", "yes", "\"on\""}) {
+    const std::string file = directory.write("x.toml", std::string("on = ") + each + "\n");
+    CHECK(Program().parse({"-c", file}).on);
+  }
+  const std::string file = directory.write("x.toml", "on = false\n");
+  CHECK_FALSE(Program().parse({"-c", file}).on);
+  CHECK(Program().parse({"--on", "-c", file}).on);
+}
+
+TEST_CASE("a list whose values have commas in them goes by lines") {
+  CHECK(Program().parse({"--line", "a,b", "--line=c"}).lines == Words{"a,b", "c"});
+  const Variable variable("BATON_LINE", "a,b\nc");
+  CHECK(Program().parse({}).lines == Words{"a,b", "c"});
 }
 
 }  // namespace baton::test

@@ -153,7 +153,7 @@ TEST_CASE("who is out of line returns when the others have caught up, or after a
   Turns& turns = team.takers[0].turns;
   turns.set_time(start);
   team.take(0, 2);
-  turns.step_out();
+  turns.step_out(true);
   CHECK(turns.is_out());
   CHECK_FALSE(turns.may_return());
   CHECK(turns.latest_return() - start <= 2ms);
@@ -166,6 +166,41 @@ TEST_CASE("who is out of line returns when the others have caught up, or after a
   CHECK(turns.may_return());
   turns.come_back(false);
   CHECK_FALSE(turns.is_out());
+}
+
+TEST_CASE("who is out of line leaves to the others what has come since") {
+  Team<3> team;
+  Turns& turns = team.takers[0].turns;
+  const Turns::Clock::time_point start{1h};
+  turns.set_time(start);
+  team.take(0, 8);
+  SECTION("the queue was empty when it stepped out") {
+    turns.step_out(false);
+    CHECK(turns.stay_out());
+    CHECK_FALSE(turns.stay_out());
+  }
+  SECTION("the others have had turns") {
+    turns.step_out(true);
+    team.take(2);
+    CHECK(turns.stay_out());
+    CHECK_FALSE(turns.stay_out());
+    team.take(1);
+    CHECK(turns.stay_out());
+  }
+  SECTION("nobody has taken what was queued") {
+    turns.step_out(true);
+    CHECK_FALSE(turns.stay_out());
+  }
+  SECTION("the others are slow for long") {
+    turns.step_out(false);
+    int moments = 1;
+    for (; turns.stay_out(); ++moments) {
+      turns.set_time(turns.latest_return());
+      team.take(1);
+    }
+    CHECK(turns.is_ahead());
+    CHECK(moments < 20);
+  }
 }
 
 TEST_CASE("under load a worker may be a hundredth further ahead, for a while") {
@@ -197,14 +232,13 @@ TEST_CASE("a neighbour that is stuck costs the others few moments") {
   for (int i = 0; i < 100'000; ++i) {
     turns.take();
     if (!turns.is_ahead()) continue;
-    turns.step_out();
+    turns.step_out(true);
     turns.come_back(true);
     ++moments;
   }
   CHECK(moments < 60);
   team.pass_two_hours(0);
   team.take(1, 64);  // it goes on
-  turns.come_back(false);
   turns.take();
   turns.take();
   CHECK(turns.is_ahead());

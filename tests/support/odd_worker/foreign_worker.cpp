@@ -169,6 +169,11 @@ const std::map<std::string_view, std::function<void()>> faults{
      }},
     {"grandchildren", leave_grandchildren},
     {"say ready", [] { send_line(R"("ready")"); }},
+    {"notify stopping",
+     [] {
+       notify("RELOADING=1");
+       on_user_signal = [] { notify("STOPPING=1"); };
+     }},
     {"notify ready", [] { notify("READY=1\nSTATUS=all is well"); }},
     // COUNT signs of life, 50 ms apart, and no more, though it goes on to serve. With FILE: the others give them
     // always.

@@ -1,0 +1,21 @@
+// Master. What the dialects have in common whose workers have their listeners from the start.
+#pragma once
+
+#include <vector>
+
+#include "master/dialect/equipment.hpp"
+#include "master/dialect/placeholders.hpp"
+
+namespace baton {
+
+/// The listeners from descriptor 3 on, behind them the channel, for programs that know baton; the arguments filled, and
+/// none of Node's variables: a Node process that such a worker starts would take the channel for its own, and abort
+/// where it is not there.
+struct Inherited {
+  Inherited(const Recruit& recruit, Fd channel);
+
+  Equipment equipment;
+  std::vector<ListenerFacts> listeners;
+};
+
+}  // namespace baton

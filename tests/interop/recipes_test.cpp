@@ -1,0 +1,160 @@
+// Interop tests. Every recipe of docs/recipes.md through a worker's whole life, with the real programs.
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+
+#include "tests/interop/recipe.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/files.hpp"
+#include "tests/support/harness.hpp"
+#include "tests/support/proc.hpp"
+#include "tests/support/traffic.hpp"
+
+using namespace baton;
+using namespace baton::test;
+
+namespace {
+
+/// False, and said loudly, where it is missing; with CI in the environment the test fails for it.
+bool has_program(const std::string& name) {
+  Program found({{"sh", "-c", "command -v " + name}, {}, {}, {}});
+  if (found.wait_for_end() == "code 0") return true;
+  if (std::getenv("CI") != nullptr) FAIL(name + " is not on PATH");
+  WARN("NOT TESTED: " + name + " is not on PATH");
+  return false;
+}
+
+/// One that nobody has at this moment.
+std::string free_port() {
+  const Fd socket{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size), "bind");
+  check(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+  return std::to_string(ntohs(address.sin_port));
+}
+
+Recipe recipe_named(const std::string& title, const std::string& port) {
+  for (Recipe& each : recipes(read_file(BATON_SOURCE_DIR "/docs/recipes.md"), port))
+    if (each.title == title) return each;
+  FAIL("docs/recipes.md has no recipe named " + title);
+  return {};
+}
+
+void prepare(const Recipe& recipe, const Directory& directory) {
+  for (const Recipe::File& each : recipe.files) write_file(directory / each.name, each.text);
+  for (const std::string& each : recipe.preparations) {
+    const std::vector<std::string> quick{"npm_config_prefer_offline=true", "npm_config_audit=false",
+                                         "npm_config_fund=false", "npm_config_update_notifier=false"};
+    Program done({{"sh", "-c", fmt::format("cd '{}' && {}", directory / "", each)}, quick, {}, {}});
+    CAPTURE(each);
+    REQUIRE(done.try_wait_for_end(Deadline(std::chrono::seconds(240))).value_or("too late") == "code 0");
+  }
+}
+
+/// The page leaves the port to the default, or names it.
+std::vector<std::string> arguments_of(const Recipe& recipe, const std::string& port) {
+  std::vector<std::string> arguments = recipe.arguments;
+  bool names_port = false;
+  for (const std::string& each : recipe.arguments) names_port = names_port || each.find(port) != std::string::npos;
+  for (const Recipe::File& each : recipe.files) names_port = names_port || each.text.find(port) != std::string::npos;
+  arguments.insert(arguments.begin(), {"-w", "2"});
+  if (!names_port) arguments.insert(arguments.begin(), {"-l", "127.0.0.1:" + port});
+  const bool has_dialect = std::find(arguments.begin(), arguments.end(), "--dialect") != arguments.end();
+  // As baton would choose; the harness can't know that such a worker's listen() says where.
+  if (!has_dialect)
+    arguments.insert(arguments.begin(), {"--dialect", recipe.program() == "node" ? "node-cluster" : "auto"});
+  return arguments;
+}
+
+enum class Losses { none, resets };
+
+/// Start, reload under load, a worker killed under load, one more, stop. Some programs reset what they have just
+/// accepted when they stop; the page says which.
+void live_through(const std::string& title, Losses losses = Losses::none) {
+  CAPTURE(title);
+  const std::string port = free_port();
+  const Recipe recipe = recipe_named(title, port);
+  if (!has_program(recipe.program())) return;
+  const Directory directory;
+  prepare(recipe, directory);
+  Baton baton(arguments_of(recipe, port), {{}, {}, [&] { static_cast<void>(::chdir((directory / "").c_str())); }});
+  const auto first = baton.pids();
+  const std::string address = "127.0.0.1:" + port;
+  CHECK(answering_pids(address, 2).size() == 2);
+
+  Traffic traffic(address, Connections::fresh, 4);
+  traffic.wait_for_answers(20);
+  reload(baton);
+  traffic.wait_for_answers(20);
+  const Tally reloaded = traffic.stop();
+  CAPTURE(reloaded);
+  constexpr std::uint64_t most_resets = 8;  // one for each client and each worker that leaves
+  if (losses == Losses::none) CHECK(reloaded.failed() == 0);
+  if (losses == Losses::resets) CHECK(reloaded.failed() == reloaded.count(Fate::reset) + reloaded.count(Fate::empty));
+  CHECK(reloaded.failed() <= most_resets);
+  for (const pid_t each : first) CHECK(becomes_true([&] { return !exists(each); }));
+
+  const Worker killed{1, baton.latest().at(1)};
+  Traffic mourning(address, Connections::fresh, 4);
+  mourning.wait_for_answers(20);
+  signal_process(open_pidfd(killed.pid), SIGKILL);
+  baton.wait_for_successor(killed);
+  mourning.wait_for_answers(20);
+  CHECK(mourning.stop().count(Fate::refused) == 0);
+
+  baton.signal(SIGTTIN);
+  baton.wait_for("scaled: 3 workers are ready");
+  CHECK(answering_pids(address, 3).size() == 3);
+  CHECK(baton.stop(SIGTERM) == "code 0");
+}
+
+}  // namespace
+
+TEST_CASE("recipe: gunicorn") {
+  live_through("gunicorn");
+}
+TEST_CASE("recipe: uvicorn") {
+  live_through("uvicorn", Losses::resets);
+}
+TEST_CASE("recipe: uvicorn, without a reset") {
+  live_through("uvicorn, without a reset");
+}
+TEST_CASE("recipe: Puma") {
+  live_through("Puma");
+}
+TEST_CASE("recipe: Python, without a framework") {
+  live_through("Python, without a framework");
+}
+TEST_CASE("recipe: Perl, written for Server::Starter") {
+  live_through("Perl, written for Server::Starter");
+}
+TEST_CASE("recipe: Node") {
+  live_through("Node");
+}
+TEST_CASE("recipe: Node, written for cluster") {
+  live_through("Node, written for cluster");
+}
+TEST_CASE("recipe: Express", "[fetches]") {
+  live_through("Express");
+}
+TEST_CASE("recipe: Node, over child_process") {
+  live_through("Node, over child_process");
+}
+
+TEST_CASE("the page has no recipe that is not tested") {
+  std::set<std::string> untested;
+  for (const Recipe& each : recipes(read_file(BATON_SOURCE_DIR "/docs/recipes.md"), "1337"))
+    untested.insert(each.title);
+  const std::string source = read_file(__FILE__);
+  std::erase_if(untested, [&](const std::string& each) { return source.find('"' + each + '"') != std::string::npos; });
+  CHECK(untested == std::set<std::string>{});
+}

@@ -1,0 +1,20 @@
+// Process and interop tests. The programs under test: of this build, or of the directory that BATON_TESTED_BUILD names,
+// such as a sanitizer's. What drives them from outside need not be built for it.
+#pragma once
+
+#include <string>
+
+namespace baton::test::programs {
+
+std::string baton();
+std::string odd_worker();         ///< breaks the channel's rules
+std::string foreign_worker();     ///< serves, and breaks others
+std::string handed_worker();      ///< is handed connections
+std::string inheriting_worker();  ///< has its listener from the start
+std::string asio_worker();        ///< serves with the fair acceptor, without a master
+std::string example();            ///< examples/asio_worker, built with what is installed
+
+/// Whether they were built with AddressSanitizer, which costs time and keeps freed memory for a while.
+bool are_sanitized();
+
+}  // namespace baton::test::programs

@@ -1,0 +1,179 @@
+// Any program that links the library: its membership among the workers of a master. Gives it what it was started with,
+// and lets it say and hear what passes between a worker and its master. The same program is a worker of baton in the
+// dialects listen-fds and channel, of a Node master, and of systemd; alone it is none. docs/library.md shows one.
+//
+// As all of Asio's objects it is not to be used by two threads at once, and neither are its counters: with several
+// threads, make it and use it on one strand. To be made before the program starts threads or other processes, for it
+// takes variables out of the environment; and once, since it takes descriptors, too.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/compose.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <boost/system/error_code.hpp>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "common/fd.hpp"
+#include "common/protocol.hpp"
+#include "common/scoreboard.hpp"
+#include "worker/inheritance.hpp"
+#include "worker/membership_state.hpp"
+
+namespace baton {
+
+class Membership {
+ public:
+  using error_code = boost::system::error_code;
+  using executor_type = boost::asio::any_io_executor;
+
+  /// Throws UsageError where the environment names what is not there, and std::system_error.
+  explicit Membership(const executor_type& executor, MembershipOptions options = {})
+      : state_(std::make_shared<MembershipState>(executor, std::move(options), take_inheritance())) {
+    state_->begin();
+  }
+  template <std::derived_from<boost::asio::execution_context> Context>
+  explicit Membership(Context& context, MembershipOptions options = {})
+      : Membership(executor_type(context.get_executor()), std::move(options)) {}
+  Membership(const Membership&) = delete;
+  Membership& operator=(const Membership&) = delete;
+  /// What is outstanding completes with operation_aborted.
+  ~Membership() { state_->close(); }
+
+  [[nodiscard]] executor_type get_executor() const { return state_->news().get_executor(); }
+  /// There is no master, or none that we know: the program may bind for itself.
+  [[nodiscard]] bool is_alone() const { return state_->is_alone(); }
+  /// Among its siblings, from 1; 0 where the master gives no numbers.
+  [[nodiscard]] int number() const { return state_->number(); }
+
+  // The operations complete with an error_code and what they are named for, never before they return.
+
+  /// The next listening socket, for a FairAcceptor: at once those that came with the start, others when the master
+  /// sends them. Once the program is to drain there is none: operation_aborted. To one that is alone: not_connected.
+  template <boost::asio::completion_token_for<void(error_code, GivenListener)> Token>
+  auto async_listener(Token&& token) {
+    return async_next<Token, void(error_code, GivenListener)>(token, [](auto& state) { return state.next_listener(); });
+  }
+
+  /// The next connection that the master has accepted for this worker (--policy roundrobin, leastconn or source);
+  /// adopt() makes a socket of it. While 64 wait the channel is not read.
+  template <boost::asio::completion_token_for<void(error_code, Fd)> Token>
+  auto async_connection(Token&& token) {
+    return async_next<Token, void(error_code, Fd)>(token, [](auto& state) { return state.next_connection(); });
+  }
+
+  /// The master's next message, as it sent it. eof: the master has gone. The first 64 wait for the first
+  /// async_receive(); from then on the channel is not read while 64 wait. The length is limited to 4 MiB.
+  template <boost::asio::completion_token_for<void(error_code, boost::json::value)> Token>
+  auto async_receive(Token&& token) {
+    return async_next<Token, void(error_code, boost::json::value)>(token,
+                                                                   [](auto& state) { return state.next_message(); });
+  }
+
+  /// Completes when the program is to finish what it has and to end: at TERM, INT or QUIT, at the end of the channel,
+  /// after drain(). From then on the membership keeps the loop running only as long as connections are counted.
+  template <boost::asio::completion_token_for<void(error_code)> Token>
+  auto async_drain(Token&& token) {
+    return async_next<Token, void(error_code)>(token, [](auto& state) { return state.drain_wish(); });
+  }
+
+  /// I answer from now on. To be said once, and to be said: the master waits for it.
+  void ready() { state_->say_ready(); }
+  void drain() { state_->drain(); }
+  /// Please replace me. `why` goes on from the worker's name in the master's log: "has used up its licences".
+  void retire(std::string_view why) { state_->ask_to_retire(why); }
+  /// A line about itself, which `baton status` and systemctl show.
+  void status(std::string_view text) { state_->tell_status(text); }
+
+  /// To the master: at once, or as soon as it reads. no_buffer_space: 8 MiB wait for it already, and this is not sent.
+  /// invalid_argument: the protocol's own words are not for programs. broken_pipe, not_connected: there is no master.
+  error_code send(const boost::json::value& message) {
+    if (protocol::decode(message).kind != protocol::Kind::plain) return boost::asio::error::invalid_argument;
+    return state_->send(boost::json::serialize(message));
+  }
+
+  /// A connection that counts as open as long as this lives.
+  class Connection {
+   public:
+    Connection(Connection&&) noexcept = default;
+    Connection& operator=(Connection&& other) noexcept {
+      std::swap(state_, other.state_);
+      return *this;
+    }
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection() {
+      if (state_) state_->count_closed();
+    }
+
+    /// One request answered with success, in so many bytes.
+    void count_request(std::uint64_t bytes) {
+      state_->counters().add(Metric::requests);
+      state_->counters().add(Metric::bytes, bytes);
+    }
+    /// One answered with an error; or the connection broke.
+    void count_error() { state_->counters().add(Metric::errors); }
+
+   private:
+    friend Membership;
+    explicit Connection(std::shared_ptr<MembershipState> state) : state_(std::move(state)) { state_->count_opened(); }
+
+    std::shared_ptr<MembershipState> state_;
+  };
+
+  [[nodiscard]] Connection count_connection() { return Connection(state_); }
+
+ private:
+  /// Waits until `look` finds something.
+  template <class Look>
+  struct Waiting {
+    std::shared_ptr<MembershipState> state;
+    Look look;
+    bool has_begun = false;
+
+    template <class Self>
+    void operator()(Self& self, error_code /*error*/ = {}) {
+      if (!std::exchange(has_begun, true)) {
+        self.reset_cancellation_state(boost::asio::enable_total_cancellation());
+        const auto executor = state->news().get_executor();
+        return boost::asio::post(executor, std::move(self));
+      }
+      if (self.cancelled() != boost::asio::cancellation_type::none) return abort(self);
+      auto found = look(*state);
+      if (!found) return state->news().async_wait(std::move(self));
+      complete(self, std::move(*found));
+    }
+
+    /// Without a look, for what it finds would be lost.
+    template <class Self>
+    void abort(Self& self) {
+      typename decltype(look(*state))::value_type outcome;
+      std::get<0>(outcome) = boost::asio::error::operation_aborted;
+      complete(self, std::move(outcome));
+    }
+
+    template <class Self, class Outcome>
+    static void complete(Self& self, Outcome outcome) {
+      std::apply([&](auto&... values) { self.complete(std::move(values)...); }, outcome);
+    }
+  };
+
+  template <class Token, class Signature, class Look>
+  auto async_next(Token& token, Look look) {
+    return boost::asio::async_compose<Token, Signature>(Waiting<Look>{state_, look}, token, state_->news());
+  }
+
+  std::shared_ptr<MembershipState> state_;
+};
+
+}  // namespace baton
