@@ -150,9 +150,11 @@ Crew::Steps Crew::plan(TimePoint now) {
     const Holders& held = posts.at(post);
     if (held.current_is_ready) {
       steps.retire.insert(steps.retire.end(), held.outdated.begin(), held.outdated.end());
-    } else if (held.current != 0 || now < posts_.at(post).not_before) {
       continue;
-    } else if (held.is_vacant()) {
+    }
+    if (held.current == 0) plan_spare(held, steps);
+    if (held.current != 0 || now < posts_.at(post).not_before) continue;
+    if (held.is_vacant()) {
       if (may_fill(post, steps)) steps.start.push_back(post);
     } else if (may_replace(replacing, steps)) {
       steps.start.push_back(post);
@@ -178,6 +180,15 @@ bool Crew::may_fill(unsigned post, const Steps& steps) const {
 
 bool Crew::may_replace(std::size_t replacing, const Steps& steps) const {
   return replacing < surge_ && members_.size() + steps.start.size() < std::size_t{2} * target_;
+}
+
+/// A successor may have to be replaced itself by the time that it is ready. It serves on, and not those before it: the
+/// room that they take up may be what the next one needs.
+void Crew::plan_spare(const Holders& held, Steps& steps) const {
+  std::vector<int> ready;
+  for (const int id : held.outdated)
+    if (members_.at(id).life.state() == State::ready) ready.push_back(id);
+  if (ready.size() > 1) steps.retire.insert(steps.retire.end(), ready.begin(), ready.end() - 1);
 }
 
 /// Those above the target go once somebody else serves.

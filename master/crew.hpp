@@ -120,6 +120,7 @@ class Crew {
   [[nodiscard]] Table table() const;
   [[nodiscard]] bool must_open_breaker() const;
   void plan_surplus(Steps& steps) const;
+  void plan_spare(const Holders& held, Steps& steps) const;
   [[nodiscard]] bool may_fill(unsigned post, const Steps& steps) const;
   [[nodiscard]] bool may_replace(std::size_t replacing, const Steps& steps) const;
   Loss lose(const Member& member, TimePoint now, bool from_outside);

@@ -194,6 +194,9 @@ void apply_dialect(Options& options, const Given& given) {
   options.dialect = given.dialect.value_or(choice.dialect);
   if (!given.dialect && !options.command.empty()) options.dialect_reason = choice.why;
   // What Einhorn sends; TERM ends its workers at once.
+  if (options.process.nonblocking && !inherits_listeners(options.dialect))
+    throw UsageError(fmt::format("--nonblocking: it is for workers that inherit their listeners, and not for {}",
+                                 options.command.empty() ? "the embedded worker" : name(options.dialect)));
   const bool is_einhorn = options.dialect == Dialect::einhorn && !options.process.stop_signal;
   if (is_einhorn) options.process.stop_signal = SIGUSR2;
 }

@@ -203,6 +203,8 @@ void add_process_settings(Settings& settings, ProcessSettings& values) {
                [&](const std::string& text) { values.nice = parse_nice(text); });
   settings.add("--limit-nofile", "N", "Limit of open files of workers, soft and hard [the master's]",
                [&](const std::string& text) { values.open_files = parse_open_files(text); });
+  settings.add_switch("--nonblocking", "Let workers inherit listeners that don't block: for nginx, which relies on it",
+                      values.nonblocking);
   settings.add_switch("--raw-output",
                       "Let a command's workers write to baton's own standard output and error, without a prefix",
                       values.raw_output);

@@ -25,6 +25,7 @@ struct ProcessSettings {
   std::optional<mode_t> umask;
   std::optional<int> nice;
   std::optional<rlim_t> open_files;  ///< limit, soft and hard
+  bool nonblocking = false;          ///< the listeners that are inherited
   bool raw_output = false;           ///< a command's workers write to the master's own streams
   std::string output;                ///< file for what they write; empty: the master's streams
 

@@ -1,4 +1,4 @@
-// Master. Spawning, the channel's messages, notices, and the end of workers.
+// Master. Spawning, signs of life, and the end of workers.
 #include "master/staff.hpp"
 
 #include <fmt/format.h>
@@ -45,15 +45,6 @@ bool WorkerHandle::holds_by_right(const Vault& vault) const {
 }
 
 namespace {
-
-Phase phase(const WorkerHandle& worker) {
-  return worker.is_ready ? Phase::serving : Phase::starting;
-}
-
-bool is_answer(Kind kind) {
-  return kind == Kind::handle_ack || kind == Kind::handle_nack || kind == Kind::taken || kind == Kind::closed ||
-         kind == Kind::open || kind == Kind::all_closed || kind == Kind::accepted;
-}
 
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
@@ -136,7 +127,7 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
   const Options& options = generation->options;
   auto [ours, theirs] = make_channel_pair();
   const uid_t user = options.process.account ? options.process.account->user : ::geteuid();
-  Recruit recruit{number, generation->number, id, user, generation->command.arguments, {}};
+  Recruit recruit{number, generation->number, id, user, generation->command.arguments, {}, options.process.nonblocking};
   for (const auto& group : generation->listeners) recruit.listeners.push_back(group->vault(number));
   const std::set<std::uint64_t> inodes =
       options.ready == Readiness::accepts ? inodes_of(recruit.listeners) : std::set<std::uint64_t>{};
@@ -185,26 +176,6 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
   return *worker;
 }
 
-/// The first messages, in the dialects that begin with some.
-void Staff::introduce(WorkerHandle& worker) {
-  const Options& options = worker.generation->options;
-  if (inherits_listeners(options.dialect) || asks_for_listeners(options.dialect)) return;
-  if (options.command.empty()) give_slot(worker);
-  if (hands_connections(options.policy)) return greet(worker);
-  for (std::size_t i = 0; i < worker.generation->listeners.size(); ++i) hand_over(worker, i);
-}
-
-void Staff::give_slot(WorkerHandle& worker) {
-  worker.slot = scoreboard_.take();
-  try {
-    if (worker.slot) return send(worker, protocol::scoreboard_line(*worker.slot), scoreboard_.memory().duplicate());
-  } catch (const std::system_error& error) {  // out of descriptors
-    log::debug("{}: {}", worker.name(), error.what());
-    scoreboard_.give_back(*std::exchange(worker.slot, std::nullopt));
-  }
-  log::warning("{} has no place on the scoreboard, and counts for itself", worker.name());
-}
-
 /// Once its process is no more, or never was.
 void Staff::forget(WorkerHandle& worker) {
   if (worker.slot) scoreboard_.give_back(*std::exchange(worker.slot, std::nullopt));
@@ -238,208 +209,6 @@ bool Staff::has_stopped_child() {
     stopped.si_pid = 0;
   }
   return found;
-}
-
-void Staff::hand_over(WorkerHandle& worker, std::size_t listener) {
-  hand_over(worker, worker.generation->listeners.at(listener)->vault(worker.number));
-}
-
-void Staff::hand_over(WorkerHandle& worker, const std::shared_ptr<Vault>& vault) {
-  Fd copy = vault->copy();
-  worker.unacknowledged.push_back(vault);
-  send(worker, protocol::listener_line(vault->name()), std::move(copy));
-}
-
-void Staff::lend(WorkerHandle& worker, const std::shared_ptr<Vault>& vault) {
-  hand_over(worker, vault);
-  worker.borrowed[vault->cookie()] = vault;
-}
-
-void Staff::withdraw(WorkerHandle& worker, std::uint64_t cookie) {
-  worker.borrowed.erase(cookie);
-  send(worker, protocol::withdraw_line(cookie));
-}
-
-/// A worker that gets connections gets no listener, by which it would know what is wanted of it.
-void Staff::greet(WorkerHandle& worker) {
-  const Options& options = worker.generation->options;
-  worker.is_greeted = true;
-  send(worker, protocol::greeting_line(options.policy == Policy::leastconn));
-  if (options.ready != Readiness::handle) return;
-  worker.is_probed = true;
-  send(worker, protocol::probe_line());
-}
-
-Channel::Sent Staff::send_now(int id, std::string_view line, std::span<const int> handles) {
-  WorkerHandle& worker = at(id);
-  if (!worker.channel_end) return Channel::Sent::closed;
-  const Channel::Sent sent = worker.channel_end->channel.send_now(line, handles);
-  worker.wants_room = worker.wants_room || sent == Channel::Sent::full;
-  const bool is_unfinished = sent == Channel::Sent::full || sent == Channel::Sent::queued;
-  if (is_unfinished && !std::exchange(worker.flushing, true)) start_task(executor_, flush_channel(workers_.at(id)));
-  return sent;
-}
-
-void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle) {
-  if (!worker.channel_end) return;
-  switch (worker.channel_end->channel.send(line, std::move(handle))) {
-    case Channel::Sent::queued:
-      if (!std::exchange(worker.flushing, true)) start_task(executor_, flush_channel(workers_.at(worker.id)));
-      break;
-    case Channel::Sent::full:
-      if (!std::exchange(worker.loss_told, true))
-        log::warning("{} does not read its channel; messages to it are lost", worker.name());
-      break;
-    case Channel::Sent::whole:
-    case Channel::Sent::closed:  // the end of file, which follows, is seen by follow_channel()
-      break;
-  }
-}
-
-asio::awaitable<void> Staff::flush_channel(Handle worker) {
-  Channel::Sent sent = Channel::Sent::queued;
-  while (sent == Channel::Sent::queued && worker->channel_end) {
-    const bool writable = co_await worker->channel_end->watch.writable();
-    if (!writable || !worker->channel_end) break;
-    sent = worker->channel_end->channel.flush();
-    if (sent != Channel::Sent::queued && !worker->wants_room) break;
-    // It may be for want of memory, while the socket is writable all the time.
-    asio::steady_timer pause(worker->process_watch.executor(), 10ms);
-    boost::system::error_code ignored;
-    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  }
-  worker->flushing = false;
-  if (std::exchange(worker->wants_room, false) && worker->channel_end) hearer_.on_writable(*worker);
-}
-
-asio::awaitable<void> Staff::follow_channel(Handle worker) {
-  while (worker->channel_end) {
-    const bool readable = co_await worker->channel_end->watch.readable();
-    if (!readable || !worker->channel_end) break;
-    Channel::Batch batch = worker->channel_end->channel.receive();
-    for (const std::string& fault : batch.faults) log::warning("{}: {}", worker->name(), fault);
-    for (Frame& frame : batch.frames) on_message(*worker, std::move(frame));
-    if (!batch.closed) continue;
-    worker->channel_end.reset();
-    log::debug("{}: the channel has ended", worker->name());
-    if (worker->cluster && worker->cluster->is_leaving) start_task(executor_, see_off(worker));
-    hearer_.on_channel_end(*worker);
-  }
-}
-
-/// Of a worker that has ended: what it acknowledged it may have answered, in part or whole.
-void Staff::hear_last_answers(WorkerHandle& worker) {
-  constexpr int most_rounds = 64;  // what it has started may hold the channel, and talk on
-  bool goes_on = worker.channel_end != nullptr;
-  for (int round = 0; goes_on && round < most_rounds; ++round) {
-    Channel::Batch batch = worker.channel_end->channel.receive();
-    for (Frame& frame : batch.frames) {
-      const protocol::Message message = protocol::decode(std::move(frame.value));
-      const bool is_of_connections =
-          message.kind == Kind::taken || message.kind == Kind::accepted || message.kind == Kind::handle_ack;
-      if (is_of_connections) static_cast<void>(hearer_.on_answer(worker, message));
-    }
-    goes_on = !batch.closed && !batch.frames.empty();
-  }
-}
-
-void Staff::on_message(WorkerHandle& worker, Frame frame) {
-  const protocol::Message message = protocol::decode(std::move(frame.value));
-  const bool is_legal = protocol::is_legal(message.kind, protocol::Sender::worker, phase(worker));
-  const bool is_heard_out = is_legal && is_answer(message.kind) && hear_answer(worker, message);
-  if (!is_legal || (is_answer(message.kind) && !is_heard_out)) {
-    log::warning("{}: a {} message, which is out of place here, is ignored", worker.name(),
-                 protocol::name(message.kind));
-    // A Node process that sends a handle holds every later message back until it is confirmed.
-    if (message.kind == Kind::handle) send(worker, protocol::handle_ack_line());
-    return;
-  }
-  worker.last_sign = std::chrono::steady_clock::now();
-  switch (message.kind) {
-    case Kind::hello:
-      return welcome(worker);
-    case Kind::ready:
-      worker.said_ready = true;
-      return tell_if_ready(worker);
-    case Kind::retire:
-      return hearer_.on_wants_to_retire(worker, message.detail);
-    case Kind::cluster:
-      if (worker.cluster) hearer_.on_cluster(worker, message);
-      return;
-    case Kind::plain:
-      return log::info("{} says {}", worker.name(), boost::json::serialize(message.value));
-    default:
-      return;
-  }
-}
-
-/// Of a command that knows baton.
-void Staff::welcome(WorkerHandle& worker) {
-  const bool is_embedded = worker.generation->options.command.empty();
-  if (is_embedded || std::exchange(worker.said_hello, true))
-    return log::warning("{}: a hello message, which is out of place here, is ignored", worker.name());
-  // While it is probed, it would take the scoreboard's descriptor for the probe's, if it read both together.
-  if (!worker.is_probed) give_slot(worker);
-}
-
-/// False: nobody asked.
-bool Staff::hear_answer(WorkerHandle& worker, const protocol::Message& message) {
-  const bool is_of_handle = message.kind == Kind::handle_ack || message.kind == Kind::handle_nack;
-  if (is_of_handle && std::exchange(worker.is_probed, false)) {
-    if (worker.said_hello) give_slot(worker);
-    tell_if_ready(worker);
-    return true;
-  }
-  if (is_of_handle && worker.cluster && hear_confirmation(worker, message)) return true;
-  if (message.kind == Kind::handle_ack && !worker.unacknowledged.empty()) {
-    worker.unacknowledged.pop_front();
-    tell_if_ready(worker);
-    return true;
-  }
-  if (message.kind == Kind::handle_nack && !worker.unacknowledged.empty()) {
-    on_refusal(worker);
-    return true;
-  }
-  const bool answers_greeting = message.kind == Kind::taken && !worker.is_ready;
-  if (answers_greeting && std::exchange(worker.is_greeted, false)) return worker.takes_many = true;
-  return hearer_.on_answer(worker, message);
-}
-
-/// It got the message without its descriptor: it was at its limit of open files. Node, too, tries three times.
-void Staff::on_refusal(WorkerHandle& worker) {
-  constexpr unsigned most_refusals = 3;
-  const std::shared_ptr<Vault> listener = worker.unacknowledged.front();
-  worker.unacknowledged.pop_front();
-  const bool is_lent = !worker.holds_by_right(*listener);
-  if (is_lent && !worker.borrowed.contains(listener->cookie())) return;  // withdrawn meanwhile
-  try {
-    if (++worker.refusals < most_refusals) return hand_over(worker, listener);
-  } catch (const std::system_error& error) {
-    log::error("{} asks for its listener again, and there is none to give: {}", worker.name(), error.what());
-    return worker.child.signal(SIGTERM);
-  }
-  if (is_lent) return log::error("{} could not receive a listener that it was to serve, too", worker.name());
-  log::error("{} could not receive the listener, and is stopped (is its limit of open files too low?)", worker.name());
-  worker.child.signal(SIGTERM);
-}
-
-void Staff::tell_if_ready(WorkerHandle& worker) {
-  if (worker.is_ready || worker.is_probed || !worker.unacknowledged.empty()) return;
-  switch (worker.generation->options.ready) {
-    case Readiness::message:
-      worker.is_ready = worker.said_ready;
-      break;
-    case Readiness::handle:
-      worker.is_ready = worker.cluster ? worker.cluster->listens : worker.said_ready || !worker.said_hello;
-      break;
-    case Readiness::notify:
-      worker.is_ready = worker.notified_ready;
-      break;
-    case Readiness::accepts:
-      worker.is_ready = worker.notified_ready || worker.said_ready || (worker.accepts && !worker.said_hello);
-      break;
-  }
-  if (worker.is_ready) hearer_.on_ready(worker);
 }
 
 /// Nothing tells of it but a look; a program that says so itself is quicker.

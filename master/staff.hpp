@@ -119,6 +119,7 @@ class Staff {
   boost::asio::awaitable<void> follow_output(Handle worker, std::size_t which);
   void hear_last_output(WorkerHandle& worker);
 
+  // staff_channel.cpp
   void introduce(WorkerHandle& worker);
   void give_slot(WorkerHandle& worker);
   void welcome(WorkerHandle& worker);
@@ -127,6 +128,7 @@ class Staff {
   void hand_over(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
   void greet(WorkerHandle& worker);
   void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
+  static bool may_log(WorkerHandle& worker);
   boost::asio::awaitable<void> follow_channel(Handle worker);
   boost::asio::awaitable<void> flush_channel(Handle worker);
   boost::asio::awaitable<void> follow_notices(Handle worker);

@@ -77,7 +77,7 @@ void Vault::park(Fd socket) {
   check(::sendmsg(sender.get(), &parcel.message, MSG_NOSIGNAL), "sendmsg(listener)");
   parked_ = std::move(keeper);
   cookie_ = cookie;
-  was_inherited_ = false;
+  inherited_nonblocking_.reset();
 }
 
 Fd Vault::copy() const {
@@ -91,9 +91,10 @@ Fd Vault::copy() const {
   return Fd{descriptor};
 }
 
-Fd Vault::copy_to_inherit() {
+Fd Vault::copy_to_inherit(bool nonblocking) {
   Fd listener = copy();
-  if (!std::exchange(was_inherited_, true)) set_blocking(listener);
+  if (std::exchange(inherited_nonblocking_, nonblocking) != nonblocking)
+    (nonblocking ? set_nonblocking : set_blocking)(listener);
   return listener;
 }
 

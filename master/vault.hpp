@@ -41,8 +41,9 @@ class Vault {
   /// vault is empty.
   [[nodiscard]] Fd copy() const;
   /// The same for a program that has it from its start. The first such copy of a socket makes it wait for connections,
-  /// as systemd's do: later ones leave it as its holders have set it, for the flag is theirs together. Throws likewise.
-  [[nodiscard]] Fd copy_to_inherit();
+  /// as systemd's do, or not: later ones leave it as its holders have set it, for the flag is theirs together, unless
+  /// another is wanted now. Throws likewise.
+  [[nodiscard]] Fd copy_to_inherit(bool nonblocking);
 
   /// Gives the socket up. Once no worker holds it either, clients are refused.
   void empty();
@@ -73,9 +74,9 @@ class Vault {
   std::string address_;
   std::optional<SocketFile> file_;
   std::function<void()> on_empty_;
-  Fd parked_;                   ///< the Unix socket in whose queue the listener waits
-  bool is_listening_ = false;   ///< false between reserve() and listen()
-  bool was_inherited_ = false;  ///< the parked socket
+  Fd parked_;                                  ///< the Unix socket in whose queue the listener waits
+  bool is_listening_ = false;                  ///< false between reserve() and listen()
+  std::optional<bool> inherited_nonblocking_;  ///< the parked socket, if it was
   std::uint64_t cookie_ = 0;
   std::optional<int> backlog_;  ///< as the kernel took it
 };

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "common/channel.hpp"
+#include "master/allowance.hpp"
 #include "master/child.hpp"
 #include "master/cluster_talk.hpp"
 #include "master/dialect/ack_socket.hpp"
@@ -92,6 +93,7 @@ struct WorkerHandle {
   bool is_ready = false;
   bool flushing = false;   ///< a task is waiting to send the rest
   bool loss_told = false;  ///< that it does not read
+  Allowance log_lines;     ///< about what it sends
   std::string status;      ///< its own words about itself
   TimePoint started{};
   TimePoint last_sign{};  ///< of life

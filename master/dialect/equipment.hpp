@@ -24,6 +24,7 @@ struct Recruit {
   uid_t user = 0;                                 ///< whom it is to run as
   const std::vector<std::string>& arguments;      ///< as configured
   std::vector<std::shared_ptr<Vault>> listeners;  ///< that it is to have
+  bool nonblocking = false;                       ///< as which it is to inherit them
 };
 
 struct Equipment {

@@ -12,7 +12,7 @@ namespace baton {
 Inherited::Inherited(const Recruit& recruit, Fd channel) {
   int next = first_descriptor;
   for (const auto& each : recruit.listeners) {
-    equipment.descriptors.push_back(each->copy_to_inherit());
+    equipment.descriptors.push_back(each->copy_to_inherit(recruit.nonblocking));
     listeners.push_back({each->name(), next++, each->address()});
   }
   equipment.descriptors.push_back(std::move(channel));

@@ -128,6 +128,9 @@ TEST_CASE("recipe: uvicorn") {
 TEST_CASE("recipe: uvicorn, without a reset") {
   live_through("uvicorn, without a reset");
 }
+TEST_CASE("recipe: nginx") {
+  live_through("nginx", Losses::resets);
+}
 TEST_CASE("recipe: Puma") {
   live_through("Puma");
 }

@@ -41,11 +41,11 @@ TEST_CASE("a request that comes in pieces through a reload is answered, too") {
   Baton baton({"-w", "1", "--log-level", "debug"});
   const Worker old = baton.workers().front();
   Connection slow(baton.address());
-  slow.send(get_request.substr(0, 10));
+  slow.send(plain_request.substr(0, 10));
   CHECK(answering_pid(baton.address()) == old.pid);  // so the one before has been accepted, too
   baton.signal(SIGHUP);
   baton.wait_for("draining, ");
-  slow.send(get_request.substr(10));
+  slow.send(plain_request.substr(10));
   const Response response = slow.read_response();
   CHECK(pid_in(response) == old.pid);
   CHECK(response.fields.at("connection") == "close");
@@ -57,12 +57,12 @@ TEST_CASE("a kept connection at rest has a moment for what is on the wire, and i
   Connection resting(baton.address());
   Connection late(baton.address());
   for (Connection* each : {&resting, &late}) {
-    each->send(get_request);
+    each->send(plain_request);
     CHECK(pid_in(each->read_response()) == old.pid);
   }
   baton.signal(SIGHUP);
   baton.wait_for("draining, 2 connections");
-  late.send(get_request);
+  late.send(plain_request);
   const Response last = late.read_response();
   CHECK(pid_in(last) == old.pid);
   CHECK(last.fields.at("connection") == "close");
@@ -79,7 +79,7 @@ TEST_CASE("connections that nobody has accepted when the drain begins are answer
   std::vector<std::unique_ptr<Connection>> waiting;
   for (int i = 0; i < 50; ++i) {
     waiting.push_back(std::make_unique<Connection>(baton.address()));
-    waiting.back()->send(get_request);
+    waiting.back()->send(plain_request);
   }
   baton.signal(SIGHUP);
   const Worker successor = baton.wait_for_successor(old);

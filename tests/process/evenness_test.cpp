@@ -70,7 +70,7 @@ TEST_CASE("one connection at a time falls evenly", "[alone]") {
     Shares shares;
     for (int i = 0; i < connections; ++i) {
       Connection connection(baton.address());
-      connection.send(get_request);
+      connection.send(plain_request);
       shares.add(connection);
     }
     // One connection wakes one worker: were it all of them, there would be thousands.
@@ -85,7 +85,7 @@ TEST_CASE("one connection each millisecond, held open, falls evenly", "[alone]")
     held.reserve(connections);
     for (int i = 0; i < connections; ++i) {
       held.emplace_back(baton.address());
-      held.back().send(get_request);
+      held.back().send(plain_request);
       std::this_thread::sleep_for(1ms);  // the pattern itself
     }
     Shares shares;
@@ -100,7 +100,7 @@ TEST_CASE("connections as fast as one thread can, held open, fall evenly", "[alo
     held.reserve(connections);
     for (int i = 0; i < connections; ++i) {
       held.emplace_back(baton.address());
-      held.back().send(get_request);
+      held.back().send(plain_request);
     }
     Shares shares;
     for (Connection& each : held) shares.add(each);
@@ -115,7 +115,7 @@ TEST_CASE("64 connections at a time fall evenly", "[alone]") {
     for (int done = 0; done < connections;) {
       std::vector<Connection> open;
       for (; open.size() < at_a_time && done < connections; ++done) open.emplace_back(baton.address());
-      for (Connection& each : open) each.send(get_request);
+      for (Connection& each : open) each.send(plain_request);
       for (Connection& each : open) shares.add(each);
     }
     return shares;

@@ -73,7 +73,7 @@ TEST_CASE("handed worker: greeted, it is ready, and answers many connections of 
   Accepted accepted(count);
   master.send(connections_line(static_cast<std::size_t>(count)), accepted.numbers());
   CHECK(master.read_line() == taken_line(static_cast<std::size_t>(count)));
-  for (const auto& each : accepted.clients) each->send(get_request);
+  for (const auto& each : accepted.clients) each->send(plain_request);
   for (const auto& each : accepted.clients) CHECK(pid_in(each->read_response()) == master.worker().pid());
   accepted.sockets.clear();
   accepted.clients.clear();
@@ -88,7 +88,7 @@ TEST_CASE("handed worker: connections without a greeting are served, and make it
   CHECK(master.read_line() == taken_line(2));
   CHECK(master.read_line() == "\"ready\"");
   for (const auto& each : accepted.clients) {
-    each->send(get_request);
+    each->send(plain_request);
     CHECK(pid_in(each->read_response()) == master.worker().pid());
   }
 }
@@ -141,7 +141,7 @@ TEST_CASE("handed worker: at its limit of connections it takes those that fit") 
   master.send(connections_line(5), accepted.numbers());
   CHECK(master.read_line() == taken_line(3));
   for (int i = 0; i < 3; ++i) {
-    accepted.clients.at(static_cast<std::size_t>(i))->send(get_request);
+    accepted.clients.at(static_cast<std::size_t>(i))->send(plain_request);
     CHECK(pid_in(accepted.clients.at(static_cast<std::size_t>(i))->read_response()) == master.worker().pid());
   }
   // The others are as they were: another worker can have them.
@@ -166,7 +166,7 @@ TEST_CASE("handed worker: at its limit of open files it says how many it got") {
   master.send(connections_line(10), accepted.numbers());
   CHECK(master.read_line() == taken_line(4));
   for (std::size_t i = 0; i < 4; ++i) {
-    accepted.clients[i]->send(get_request);
+    accepted.clients[i]->send(plain_request);
     CHECK(pid_in(accepted.clients[i]->read_response()) == master.worker().pid());
   }
   CHECK_FALSE(accepted.clients[4]->is_readable_within(20));
@@ -183,7 +183,7 @@ TEST_CASE("handed worker: while it drains it answers what still comes, and close
   master.worker().signal(SIGTERM);
   master.worker().wait_for("draining, 1 connections");
   Accepted late(2);
-  for (const auto& each : late.clients) each->send(get_request);
+  for (const auto& each : late.clients) each->send(plain_request);
   master.send(connections_line(2), late.numbers());
   CHECK(master.read_line() == taken_line(2));
   for (const auto& each : late.clients) {

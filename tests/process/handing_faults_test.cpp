@@ -39,7 +39,7 @@ std::vector<std::unique_ptr<Connection>> ask(const std::string& address, int cou
   std::vector<std::unique_ptr<Connection>> made;
   for (int i = 0; i < count; ++i) {
     made.push_back(std::make_unique<Connection>(address));
-    made.back()->send(get_request);
+    made.back()->send(plain_request);
   }
   return made;
 }

@@ -82,7 +82,7 @@ std::int64_t field_of(Baton& baton, int number, const std::string& field) {
 /// A kept connection on which one request was answered.
 std::unique_ptr<Connection> kept(const std::string& address) {
   auto connection = std::make_unique<Connection>(address);
-  connection->send(get_request);
+  connection->send(plain_request);
   return connection;
 }
 
@@ -187,7 +187,7 @@ TEST_CASE("handed connections are kept, and pipelined requests are answered in o
   Baton baton({"-w", "2", policy(any_policy())});
   baton.workers();
   Connection connection(baton.address());
-  connection.send(get_request + get_request + get_request);
+  connection.send(plain_request + plain_request + plain_request);
   const pid_t pid = pid_in(connection.read_response());
   CHECK(pid_in(connection.read_response()) == pid);
   CHECK(pid_in(connection.read_response()) == pid);

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <fcntl.h>
+
 #include <csignal>
+#include <cstdlib>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/files.hpp"
@@ -53,6 +56,18 @@ TEST_CASE("by each convention both workers serve, are replaced under load withou
   baton.signal(SIGTTIN);
   baton.wait_for("scaled: 3 workers are ready");
   CHECK(answering_pids(baton.address(), 3).size() == 3);
+}
+
+TEST_CASE("a listener that is inherited blocks, unless it is not to") {
+  const bool blocks = GENERATE(true, false);
+  std::vector<std::string> arguments{"-w", "1", "--dialect", "listen-fds", "--", "tail", "-f", "/dev/null"};
+  if (!blocks) arguments.insert(arguments.begin(), "--nonblocking");
+  Baton baton(arguments);
+  REQUIRE(becomes_true([&] { return children_of(baton.pid()).size() == 1; }));
+  const std::string path = fmt::format("/proc/{}/fdinfo/3", *children_of(baton.pid()).begin());
+  const std::string facts = read_file(path);
+  const long flags = std::strtol(facts.substr(facts.find("flags:") + 6).c_str(), nullptr, 8);
+  CHECK(((flags & O_NONBLOCK) == 0) == blocks);
 }
 
 TEST_CASE("a worker is ready once it waits for connections, in whatever way") {

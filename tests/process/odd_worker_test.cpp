@@ -56,6 +56,21 @@ struct Deed {
 
 }  // namespace
 
+TEST_CASE("of 100 MB of messages a part is logged, the master's memory stays as it was, and the others serve") {
+  OddCluster cluster("a flood of messages");
+  cluster.check_others_serve();
+  cluster.baton().wait_for("says \"begin\"");
+  const std::uint64_t memory = resident_memory(cluster.baton().pid());
+  cluster.begin();
+  cluster.baton().wait_for("sends more than goes to the log");
+  cluster.check_others_serve();
+  cluster.baton().wait_for(": the channel has ended");  // which is behind the flood
+  CHECK(cluster.baton().count("more messages are not in the log") > 0);
+  CHECK(cluster.baton().count("says \"xxx") < 5000);
+  if (!programs::are_sanitized()) CHECK(resident_memory(cluster.baton().pid()) < memory + (std::uint64_t{16} << 20));
+  cluster.check_others_serve();
+}
+
 TEST_CASE("a foreign worker that breaks the channel's rules harms nobody") {
   const Deed deed = GENERATE(values<Deed>({
       {"garbage", "a message is not JSON", false},

@@ -103,7 +103,7 @@ TEST_CASE("reuseport: one of 8 workers killed again and again: what it was answe
   baton.workers();
   Traffic fresh(baton.address(), Connections::fresh);
   std::size_t cost = 0;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < programs::rounds(40); ++i) {
     const int number = 1 + i % 8;
     const Worker victim{number, baton.latest()[number]};
     const baton::Fd process = open_pidfd(victim.pid);
@@ -315,7 +315,7 @@ TEST_CASE("reuseport: the same where the kernel moves the queues of closed liste
 TEST_CASE("reuseport: after 20 rounds of scaling nothing is left over") {
   Baton baton(reuseport({"-w", "2"}));
   baton.workers();
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < programs::rounds(20); ++i) {
     scale(baton, 6);
     scale(baton, 2);
   }

@@ -64,7 +64,7 @@ TEST_CASE("a connection is kept, and its worker answers all of it") {
   Connection connection(baton.address());
   std::set<pid_t> seen;
   for (int i = 0; i < 100; ++i) {
-    connection.send(get_request);
+    connection.send(plain_request);
     seen.insert(pid_in(connection.read_response()));
   }
   CHECK(seen.size() == 1);
@@ -79,7 +79,7 @@ TEST_CASE("requests sent at once are answered in order") {
   Connection connection(baton.address());
   constexpr int count = 500;
   std::string all;
-  for (int i = 0; i < count; ++i) all += i % 2 == 0 ? get_request : "HEAD / HTTP/1.1\r\nHost: test\r\n\r\n";
+  for (int i = 0; i < count; ++i) all += i % 2 == 0 ? plain_request : "HEAD / HTTP/1.1\r\nHost: test\r\n\r\n";
   connection.send(all + last_request);
   for (int i = 0; i < count; ++i) {
     const Response response = connection.read_response(i % 2 != 0);
@@ -106,12 +106,12 @@ TEST_CASE("HTTP/1.0 closes, unless asked to keep") {
 TEST_CASE("bodies are skipped, with and without being asked for") {
   Baton baton({"-w", "1"});
   Connection connection(baton.address());
-  connection.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello" + get_request);
+  connection.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello" + plain_request);
   pid_in(connection.read_response());
   pid_in(connection.read_response());
   connection.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
   CHECK(connection.read_response().status == 100);
-  connection.send("5\r\nhello\r\n0\r\n\r\n" + get_request);
+  connection.send("5\r\nhello\r\n0\r\n\r\n" + plain_request);
   pid_in(connection.read_response());
   pid_in(connection.read_response());
 }

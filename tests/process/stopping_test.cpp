@@ -81,7 +81,7 @@ TEST_CASE("connections that wait to be accepted when the stop comes are answered
   std::vector<std::unique_ptr<Connection>> waiting;
   for (int i = 0; i < 20; ++i) {
     waiting.push_back(std::make_unique<Connection>(baton.address()));
-    waiting.back()->send(get_request);
+    waiting.back()->send(plain_request);
   }
   baton.signal(SIGTERM);
   baton.wait_for("stopping: ");
@@ -96,14 +96,14 @@ TEST_CASE("connections that wait to be accepted when the stop comes are answered
 TEST_CASE("a kept connection at rest gets a last answer, and does not hold the stop up") {
   Baton baton({"-w", "1", "--log-level", "debug"});
   Connection resting(baton.address());
-  resting.send(get_request);
+  resting.send(plain_request);
   pid_in(resting.read_response());
   Connection speaking(baton.address());
-  speaking.send(get_request);
+  speaking.send(plain_request);
   pid_in(speaking.read_response());
   baton.signal(SIGTERM);
   baton.wait_for("draining, ");
-  speaking.send(get_request);
+  speaking.send(plain_request);
   const Response last = speaking.read_response();
   CHECK(last.status == 200);
   CHECK(last.fields.at("connection") == "close");

@@ -9,6 +9,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace baton::test;
@@ -45,7 +46,7 @@ void kill_all(Baton& baton) {
 }  // namespace
 
 TEST_CASE("one of 8 workers killed every 100 ms: what it was answering is lost, nobody is refused, all 8 are back") {
-  constexpr int kills = 40;
+  const int kills = programs::rounds(40);
   Baton baton({"-w", "8"});
   baton.workers();
   Traffic fresh(baton.address(), Connections::fresh);
@@ -78,7 +79,8 @@ TEST_CASE("all 8 workers killed at once, ten times: nobody is refused") {
   baton.workers();
   Traffic fresh(baton.address(), Connections::fresh);
   Traffic kept(baton.address(), Connections::kept);
-  for (int i = 0; i < 10; ++i) {
+  const int times = programs::rounds(10);
+  for (int i = 0; i < times; ++i) {
     kill_all(baton);
     kept.wait_for_answers(100);
     fresh.wait_for_answers(100);
@@ -88,7 +90,7 @@ TEST_CASE("all 8 workers killed at once, ten times: nobody is refused") {
     CHECK(each.count(Fate::refused) == 0);
     CHECK(each.count(Fate::timed_out) == 0);
     CHECK(each.count(Fate::malformed) == 0);
-    CHECK(each.failed() <= 10 * 16);
+    CHECK(each.failed() <= static_cast<std::uint64_t>(times) * 16);
   }
 }
 

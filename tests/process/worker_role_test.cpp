@@ -88,7 +88,7 @@ TEST_CASE("worker: a connection for which it was woken alone is its own, though 
   REQUIRE(becomes_true([&] { return status_of(master.worker().pid(), "State").starts_with('T'); }));
   master.send(baton::protocol::withdraw_line(baton::socket_cookie(lent.socket)));
   Connection connection(lent.address);
-  connection.send(get_request);
+  connection.send(plain_request);
   signal_process(process, SIGCONT);
   CHECK(pid_in(connection.read_response()) == master.worker().pid());
 }
@@ -216,7 +216,7 @@ TEST_CASE("worker: serves a connection that the master has accepted, and closes 
   Accepted accepted;
   master.send(connection_line, {accepted.socket.get()});
   CHECK(master.read_line() == ack);
-  accepted.client->send(get_request);
+  accepted.client->send(plain_request);
   CHECK(pid_in(accepted.client->read_response()) == master.worker().pid());
   accepted.client->send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
   CHECK(pid_in(accepted.client->read_response()) == master.worker().pid());
@@ -230,7 +230,7 @@ TEST_CASE("worker: takes a connection in Node's retransmission, too") {
   Accepted accepted;
   master.send(R"({"cmd":"NODE_HANDLE","type":"net.Native","msg":)" + connection_line + "}", {accepted.socket.get()});
   CHECK(master.read_line() == ack);
-  accepted.client->send(get_request);
+  accepted.client->send(plain_request);
   CHECK(pid_in(accepted.client->read_response()) == master.worker().pid());
 }
 

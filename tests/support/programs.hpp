@@ -16,5 +16,7 @@ std::string example();            ///< examples/asio_worker, built with what is 
 
 /// Whether they were built with AddressSanitizer, which costs time and keeps freed memory for a while.
 bool are_sanitized();
+/// How often to do what takes a process each time: as often, or a fifth of it where they are sanitized.
+int rounds(int usual);
 
 }  // namespace baton::test::programs

@@ -326,6 +326,27 @@ TEST_CASE("one that is worn out gets a successor first") {
   CHECK(company.crew.is_settled());
 }
 
+TEST_CASE("of those who are all worn out before anybody else is ready, the youngest serves on, and gets a successor") {
+  Company company(1);
+  company.run_full();
+  const int first = company.in(State::ready).front();
+  company.crew.condemn(first);
+  CHECK(company.follow() == Posts{1});
+  const int second = company.last;
+  company.crew.condemn(second);
+  CHECK(company.follow().empty());
+  CHECK(company.in(State::draining).empty());
+  company.make_ready(second);
+  company.follow();
+  CHECK(company.in(State::draining) == std::vector<int>{first});
+  company.finish_draining();
+  CHECK(company.follow() == Posts{1});
+  company.make_all_ready();
+  company.follow();
+  CHECK(company.in(State::draining) == std::vector<int>{second});
+  CHECK(company.crew.is_settled());
+}
+
 TEST_CASE("when its successor fails, it stays, and the next try waits") {
   Company company(1);
   company.run_full();

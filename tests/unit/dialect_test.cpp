@@ -42,6 +42,12 @@ void send(const Fd& socket, std::string_view text) {
 
 }  // namespace
 
+TEST_CASE("only workers that inherit their listeners can have them non-blocking") {
+  CHECK(parsed({"--nonblocking", "--", "nginx"}).process.nonblocking);
+  CHECK(dialect_refusal({"--nonblocking"}).find("not for the embedded worker") != std::string::npos);
+  CHECK(dialect_refusal({"--nonblocking", "--", "node", "app.js"}).find("not for node-cluster") != std::string::npos);
+}
+
 TEST_CASE("a program that is none of Node's is taken to know systemd's way, and the reason is kept") {
   const Options options = parsed({"--", "/usr/bin/uvicorn", "app:app"});
   CHECK(options.dialect == Dialect::listen_fds);

@@ -99,6 +99,12 @@ const std::map<std::string_view, std::function<void()>> deeds{
      [] {
        for (int i = 0; i < times; ++i) say_with(R"({"plain":true})", 50);
      }},
+    {"a flood of messages",
+     [] {
+       const std::string message = "\"" + std::string(1000, 'x') + "\"";
+       for (int i = 0; i < 100'000; ++i) say(message);
+       ::shutdown(channel, SHUT_RDWR);
+     }},
     {"an endless line",
      [] {
        for (int i = 0; i < 6; ++i) send_bytes(std::string(1 << 20, 'x'));
