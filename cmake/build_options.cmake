@@ -6,7 +6,6 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 set(CMAKE_UNITY_BUILD ${BATON_UNITY})
-set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
 
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES CXX)
@@ -42,3 +41,17 @@ if(BATON_CCACHE)
     target_compile_options(baton_options INTERFACE -fpch-preprocess)
   endif()
 endif()
+
+# Files whose names begin with the same letter are compiled as one (BATON_UNITY). Groups of a certain number would be
+# others with every new file, and so would be the names that meet in them.
+function(baton_compile_by_letter target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    string(SUBSTRING "${name}" 0 1 letter)
+    if(letter MATCHES "[a-z]")
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${letter})
+    endif()
+  endforeach()
+endfunction()

@@ -5,6 +5,7 @@ find_package(Threads REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(spdlog 1.10 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
+find_package(SQLite3 3.37 REQUIRED)
 
 add_library(baton_boost INTERFACE)
 target_link_libraries(baton_boost INTERFACE Boost::headers Boost::json Threads::Threads)
@@ -19,3 +20,13 @@ get_target_property(spdlog_includes spdlog::spdlog_header_only INTERFACE_INCLUDE
 target_include_directories(baton_spdlog SYSTEM INTERFACE ${spdlog_includes})
 target_compile_definitions(baton_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
 target_link_libraries(baton_spdlog INTERFACE baton_fmt)
+
+# The archive where there is one, likewise.
+add_library(baton_sqlite INTERFACE)
+find_library(sqlite_archive libsqlite3.a)
+if(sqlite_archive)
+  target_include_directories(baton_sqlite SYSTEM INTERFACE ${SQLite3_INCLUDE_DIRS})
+  target_link_libraries(baton_sqlite INTERFACE ${sqlite_archive} ${CMAKE_DL_LIBS} m Threads::Threads)
+else()
+  target_link_libraries(baton_sqlite INTERFACE SQLite::SQLite3)
+endif()

@@ -43,6 +43,7 @@ constexpr std::array rules{
     Rule{Kind::all_closed, "all_closed", never, always},
     Rule{Kind::accepted, "newconn_reply", never, always},
     Rule{Kind::cluster, "cluster", always, always},
+    Rule{Kind::post, "post", always, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -68,6 +69,10 @@ std::optional<std::uint64_t> number_at(const boost::json::object& object, boost:
 
 std::string_view command(const boost::json::value& value) {
   return value.is_object() ? text_at(value.get_object(), "cmd") : std::string_view{};
+}
+
+std::string_view post_verb(const boost::json::value& value) {
+  return value.is_object() ? text_at(value.get_object(), "baton") : std::string_view{};
 }
 
 constexpr std::string_view handle_command = "NODE_HANDLE";
@@ -130,6 +135,8 @@ Cargo cargo(const boost::json::value& value) {
 
 Message decode(boost::json::value value) {
   if (value.is_string() && value.get_string() == "ready") return {Kind::ready, {}, nullptr};
+  if (const std::string_view verb = post_verb(value); !verb.empty())
+    return {Kind::post, std::string(verb), std::move(value)};
   const std::string_view cmd = command(value);
   if (cmd == handle_command) return decode_handle(value.get_object());
   if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};

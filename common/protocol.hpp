@@ -29,6 +29,8 @@
 // | reply      | takes the connection of the newconn message number S     |        |                               |
 // | cluster    | {"cmd":"NODE_CLUSTER",…}: what else Node's cluster says, | both   | always                        |
 // |            | act by act in common/cluster_messages.hpp                |        |                               |
+// | post       | {"baton":VERB,…}: to others by way of the master, and    | both   | always                        |
+// |            | what workers share: docs/messages.md                     |        |                               |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
 //
@@ -62,6 +64,7 @@ enum class Kind : std::uint8_t {
   all_closed,
   accepted,
   cluster,
+  post,
   plain,
   internal,
 };
@@ -72,9 +75,10 @@ enum class Phase : std::uint8_t { starting, serving, draining };
 struct Message {
   Kind kind = Kind::plain;
   /// Of a handle its type: "net.Server" (a listener), "net.Socket" (a connection) or else. Of a retire the reason,
-  /// which goes on from "worker 2 pid 77 ": "has answered 50 requests". Of a cluster message its act.
+  /// which goes on from "worker 2 pid 77 ": "has answered 50 requests". Of a cluster message its act, of the post its
+  /// verb.
   std::string detail;
-  boost::json::value value;  ///< of a plain, cluster or internal message: itself
+  boost::json::value value;  ///< of a plain, cluster, post or internal message: itself
   /// Of a scoreboard the slot, of a withdrawal the listener's cookie (SO_COOKIE); of connections, taken, closed and
   /// open how many; of accepted the number of the message that it answers. Nothing where it says none.
   std::optional<std::uint64_t> number = std::nullopt;

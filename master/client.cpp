@@ -9,14 +9,18 @@
 #include <array>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <functional>
+#include <sstream>
 
 #include "common/error.hpp"
 #include "common/settings.hpp"
+#include "common/units.hpp"
 #include "master/client_connection.hpp"
 #include "master/client_text.hpp"
 #include "master/control_path.hpp"
+#include "master/post/addressee.hpp"
 #include "master/verbs.hpp"
 
 namespace baton {
@@ -27,6 +31,7 @@ namespace json = boost::json;
 struct Wanted {
   const Verb* verb = nullptr;
   std::string amount;
+  std::string body;  ///< of a message
   std::string control;
   std::string name;
   bool json = false;
@@ -42,6 +47,37 @@ bool is_command_with_end(VerbAction action) {
   return action == VerbAction::scale || action == VerbAction::reload || action == VerbAction::stop;
 }
 
+/// Also of an action whose end is not awaited.
+bool is_message(VerbAction action) {
+  return action == VerbAction::send;
+}
+
+/// "WORKER JSON" → its words.
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  std::istringstream stream{std::string(text)};
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
+/// What is sent, so that a slip is found before the master is asked.
+std::string message_body(const std::vector<std::string>& arguments, const std::string& time_limit) {
+  const std::string& to = arguments.at(0);
+  const auto addressee = parse_addressee(to);
+  if (!addressee || addressee->who == Addressee::Who::master || addressee->who == Addressee::Who::others)
+    throw UsageError(fmt::format("\"{}\" is no worker's number, and not \"all\"", to));
+  json::error_code error;
+  const json::value message = json::parse(arguments.at(1), error);
+  if (error)
+    throw UsageError(fmt::format("\"{}\" is not JSON: {} (a text has quotation marks: '\"hello\"')", arguments.at(1),
+                                 error.message()));
+  json::object body{{"to", to}, {"message", message}};
+  if (time_limit.empty()) return json::serialize(body);
+  static_cast<void>(parse_duration(time_limit));
+  body["timeout"] = time_limit;
+  return json::serialize(body);
+}
+
 Wanted parse(const std::vector<std::string>& arguments) {
   Wanted wanted;
   wanted.verb = verb_of_command(arguments.front());
@@ -54,11 +90,20 @@ Wanted parse(const std::vector<std::string>& arguments) {
   settings.add("--name", "NAME", "Name of the master [the only one that runs]", take(wanted.name));
   settings.add_flag("--json", "Print what the master says as it is, in JSON", wanted.json);
   if (is_command_with_end(verb.action)) settings.add_flag("--no-wait", "Don't wait until it is done", wanted.no_wait);
-  settings.expect_arguments(verb.arguments.empty() ? std::vector<std::string>{}
-                                                   : std::vector<std::string>{std::string(verb.arguments)});
+  std::string time_limit;
+  if (is_message(verb.action)) {
+    settings.add("--timeout", "TIME", "Wait so long for the worker's reply, and print it [none is asked for]",
+                 take(time_limit));
+    settings.set_footer("WORKER is a number, or all. JSON is the message.");
+  }
+  settings.expect_arguments(words_of(verb.arguments));
   if (verb.action == VerbAction::scale)
     settings.set_footer("AMOUNT is the number of workers (8), or how many more or fewer (+2, -1).");
   settings.parse({arguments.begin() + 1, arguments.end()});
+  if (is_message(verb.action)) {
+    wanted.body = message_body(settings.arguments(), time_limit);
+    return wanted;
+  }
   if (settings.arguments().empty()) return wanted;
   wanted.amount = settings.arguments().front();
   if (!is_amount(wanted.amount))
@@ -136,7 +181,7 @@ class Client {
 
   [[nodiscard]] std::string target() const;
   void ask(ClientConnection& connection, std::string_view target) const {
-    connection.ask(wanted_.verb->method, target);
+    connection.ask(wanted_.verb->method, target, wanted_.body);
   }
   void follow(ClientConnection& events, ClientConnection& answer);
   void show_progress(const json::object& event);
@@ -207,7 +252,8 @@ std::string Client::target() const {
 }
 
 int Client::command() {
-  const bool has_progress = wanted_.verb->action != VerbAction::stop && !wanted_.no_wait;
+  const bool has_progress =
+      wanted_.verb->action != VerbAction::stop && !is_message(wanted_.verb->action) && !wanted_.no_wait;
   ClientConnection answer(path_);
   if (!has_progress) {
     ask(answer, target());
@@ -262,7 +308,9 @@ void Client::show_progress(const json::object& event) {
 int Client::finish(ClientConnection& answer) {
   while (!answer.is_done()) answer.receive();
   const std::string body = whole_body(answer);
-  print(wanted_.json ? body : member_text(parsed(body), "message") + "\n");
+  const json::object said = parsed(body);
+  const json::value* const reply = said.if_contains("reply");
+  print(wanted_.json ? body : (reply != nullptr ? json::serialize(*reply) : member_text(said, "message")) + "\n");
   return answer.status() == 409 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

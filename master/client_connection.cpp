@@ -64,8 +64,9 @@ ClientConnection::ClientConnection(const std::string& path) : socket_(connected_
   parser_.body_limit(boost::none);
 }
 
-void ClientConnection::ask(std::string_view method, std::string_view target) {
-  const std::string request = fmt::format("{} {} HTTP/1.1\r\nHost: baton\r\n\r\n", method, target);
+void ClientConnection::ask(std::string_view method, std::string_view target, std::string_view body) {
+  const std::string length = body.empty() ? "" : fmt::format("Content-Length: {}\r\n", body.size());
+  const std::string request = fmt::format("{} {} HTTP/1.1\r\nHost: baton\r\n{}\r\n{}", method, target, length, body);
   std::string_view left = request;
   while (!left.empty()) {
     const ssize_t count = ::send(socket_.get(), left.data(), left.size(), MSG_NOSIGNAL);

@@ -17,7 +17,8 @@ class ClientConnection {
   /// Throws StartError where nobody listens on `path`.
   explicit ClientConnection(const std::string& path);
 
-  void ask(std::string_view method, std::string_view target);
+  /// A body is JSON; empty: there is none.
+  void ask(std::string_view method, std::string_view target, std::string_view body = {});
 
   /// Waits for more of the answer and takes it. Throws StartError when the master has gone, or speaks no HTTP.
   void receive();

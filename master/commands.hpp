@@ -3,11 +3,16 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "master/events.hpp"
+#include "master/post/addressee.hpp"
+#include "master/state/wish.hpp"
 
 namespace baton {
 
@@ -15,6 +20,7 @@ namespace baton {
 struct Outcome {
   bool ok = false;
   std::string message;
+  std::string reply = {};  ///< a worker's, in JSON; empty: nobody was asked for one
 };
 
 /// Called once, when the command has come to its end, or at once where that is known. Never after the master's end.
@@ -36,6 +42,13 @@ class Commands {
   virtual void scale(std::string_view amount, Done done) = 0;
   virtual void reload(Done done) = 0;
   virtual void stop(Done done) = 0;
+  /// To workers. With a time limit one of them is asked, and the outcome has its reply. Throws UsageError.
+  virtual void send(const Addressee& to, const boost::json::value& message,
+                    std::optional<std::chrono::milliseconds> time_limit, Done done) = 0;
+  /// The shared state: the answer in JSON. Throws state::Refusal.
+  virtual std::string carry_out(const state::Wish& wish) = 0;
+  /// Its changes.
+  [[nodiscard]] virtual Events& changes() = 0;
   [[nodiscard]] virtual Events& events() = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -37,6 +38,13 @@ Listener listen_at(const std::string& path) {
   }
 }
 
+/// Only root can; anybody else's workers are its own.
+void give_away(const std::string& path, uid_t account) {
+  if (::lchown(path.c_str(), account, static_cast<gid_t>(-1)) == -1)
+    throw StartError(
+        fmt::format("the control socket {} can't be given to the workers' user: {}", path, describe_errno(errno)));
+}
+
 bool wants_room(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
@@ -50,12 +58,13 @@ bool has_waiting(const Fd& listener) {
 }  // namespace
 
 Control::Control(asio::any_io_executor executor, Commands& commands, const std::string& path,
-                 const ControlLimits& limits)
+                 const ControlLimits& limits, const ControlAccess& access)
     : executor_(std::move(executor)),
       path_(path),
       listener_(listen_at(path)),
       watch_(std::make_unique<Watch>(executor_, listener_.socket)),
-      sessions_(std::make_shared<ControlSessions>(executor_, commands, limits)) {
+      sessions_(std::make_shared<ControlSessions>(executor_, commands, limits, access)) {
+  if (access.account) give_away(path_, *access.account);
   start_task(executor_, accept_all(sessions_));
 }
 

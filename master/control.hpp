@@ -2,14 +2,18 @@
 // listening socket and its file; connections own themselves and die with it. Runs on one Asio thread.
 #pragma once
 
+#include <sys/types.h>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "master/commands.hpp"
+#include "master/control_request.hpp"
 #include "master/listener.hpp"
 #include "master/watch.hpp"
 
@@ -26,11 +30,18 @@ struct ControlLimits {
   std::size_t unread_events = std::size_t{1} << 20;  ///< bytes that may wait for one hearer
 };
 
+/// Who may come in, and for what.
+struct ControlAccess {
+  Door door = Door::owner;
+  std::optional<uid_t> account = {};  ///< besides root and the master's own
+};
+
 class Control {
  public:
-  /// Listens on `path`, with mode 0600 from its first moment. Throws StartError: also where another master lives there.
+  /// Listens on `path`, with mode 0600 from its first moment, for the account if one is given. Throws StartError: also
+  /// where another master lives there.
   Control(boost::asio::any_io_executor executor, Commands& commands, const std::string& path,
-          const ControlLimits& limits = {});
+          const ControlLimits& limits = {}, const ControlAccess& access = {});
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
   /// Ends every connection at once. Commands that they asked for go on.

@@ -7,8 +7,13 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <charconv>
+#include <limits>
 #include <map>
 #include <optional>
+
+#include "common/error.hpp"
+#include "common/units.hpp"
 
 namespace baton {
 namespace {
@@ -122,21 +127,121 @@ std::optional<Reply> Parameters::add_body(std::string_view body) {
   return std::nullopt;
 }
 
-Reply no_such_path(std::string_view path) {
+Reply no_such_path(Door door, std::string_view path) {
   std::string known;
-  for (const Verb& each : verbs()) known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
+  for (const Verb& each : verbs())
+    if (door == Door::owner || each.is_for_workers)
+      known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
   return reply_with(404, false, fmt::format("there is no {} here, but there are: {}", excerpt(path), known));
 }
 
-Reply wrong_method(std::string_view method, const Verb& verb) {
-  Reply reply = reply_with(405, false, fmt::format("{} wants {}, not {}", verb.path, verb.method, excerpt(method)));
-  reply.allow = verb.method;
+Reply wrong_method(std::string_view method, std::string_view path, const std::string& methods) {
+  Reply reply = reply_with(405, false, fmt::format("{} wants {}, not {}", excerpt(path), methods, excerpt(method)));
+  reply.allow = methods;
   return reply;
 }
 
-std::variant<Demand, Reply> demand_of(const Verb& verb, Parameters& parameters) {
+/// A number from 0 on, of a parameter that may be missing.
+std::optional<std::uint64_t> take_number(Parameters& parameters, const std::string& name) {
+  const auto text = parameters.take(name);
+  if (!text) return std::nullopt;
+  return parse_count(*text, 0, std::numeric_limits<std::int64_t>::max(), "a " + name);
+}
+
+std::int64_t parse_amount_to_add(const std::string& text) {
+  std::int64_t amount = 0;
+  const std::string_view digits = std::string_view(text).substr(text.starts_with('+') ? 1 : 0);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), amount);
+  if (error != std::errc() || end != digits.data() + digits.size())
+    throw UsageError(fmt::format("\"{}\" is no whole number of 64 bits", excerpt(text)));
+  return amount;
+}
+
+/// A JSON value, or none that makes sense. Throws UsageError.
+json::value parse_body(std::string_view body) {
+  json::error_code error;
+  json::value parsed = json::parse({body.data(), body.size()}, error);
+  if (error) throw UsageError(fmt::format("the body is not JSON: {}", error.message()));
+  return parsed;
+}
+
+/// What stands in the path. Throws UsageError.
+std::string key_in(const Verb& verb, std::string_view path) {
+  const std::size_t directory = verb.path.size() - std::string_view("KEY").size();
+  auto key = percent_decoded(path.substr(directory));
+  if (!key) throw UsageError("a % in the key is not followed by two hexadecimal digits");
+  return std::move(*key);
+}
+
+void take_wish(Demand& demand, const Verb& verb, std::string_view path, Parameters& parameters, std::string_view body) {
+  using Action = state::Wish::Verb;
+  state::Wish& wish = demand.wish;
+  if (verb.has_key()) wish.key = key_in(verb, path);
+  switch (verb.action) {
+    case VerbAction::state_put:
+      wish.verb = Action::put;
+      wish.value = json::serialize(parse_body(body));
+      break;
+    case VerbAction::state_delete:
+      wish.verb = Action::remove;
+      break;
+    case VerbAction::state_add:
+      wish.verb = Action::add;
+      wish.amount = parse_amount_to_add(parameters.take("add").value_or("1"));
+      break;
+    case VerbAction::state_list:
+      wish.verb = Action::list;
+      wish.key = parameters.take("prefix").value_or("");
+      wish.after = parameters.take("after").value_or("");
+      if (const auto most = take_number(parameters, "limit")) wish.most = std::min(*most, state::Wish::most_listed);
+      break;
+    default:
+      break;
+  }
+  if (verb.action == VerbAction::state_put || verb.action == VerbAction::state_delete)
+    wish.condition.version = take_number(parameters, "version");
+  const bool may_expire = verb.action == VerbAction::state_put || verb.action == VerbAction::state_add;
+  if (const auto time = may_expire ? parameters.take("ttl") : std::nullopt) wish.time_to_live = parse_duration(*time);
+}
+
+/// Throws UsageError.
+void take_message(Demand& demand, std::string_view body) {
+  const json::value parsed = parse_body(body);
+  const json::object* const object = parsed.if_object();
+  const json::value* const to = object != nullptr ? object->if_contains("to") : nullptr;
+  const json::value* const message = object != nullptr ? object->if_contains("message") : nullptr;
+  const auto addressee = to != nullptr ? addressee_in(*to) : std::nullopt;
+  if (!addressee || message == nullptr)
+    throw UsageError("the body is not of the form {\"to\":2,\"message\":…}, with a worker's number or \"all\"");
+  demand.to = *addressee;
+  demand.message = *message;
+  if (const json::value* const time = object->if_contains("timeout")) {
+    if (!time->is_string()) throw UsageError("\"timeout\" is a time like \"1s\"");
+    demand.time_limit = parse_duration(time->get_string());
+    if (demand.time_limit->count() == 0) throw UsageError("\"timeout\" is longer than nothing");
+  }
+}
+
+bool has_body_of_its_own(VerbAction action) {
+  return action == VerbAction::send || action == VerbAction::state_put;
+}
+
+std::variant<Demand, Reply> demand_of(const Verb& verb, std::string_view path, Parameters& parameters,
+                                      std::string_view body) {
   Demand demand;
   demand.action = verb.action;
+  try {
+    if (verb.action == VerbAction::send) take_message(demand, body);
+    if (verb.action >= VerbAction::state_list) take_wish(demand, verb, path, parameters, body);
+  } catch (const UsageError& error) {
+    return malformed(error.what());
+  }
+  if (verb.action == VerbAction::state_list) {
+    const std::string watch = parameters.take("watch").value_or("no");
+    if (watch != "yes" && watch != "no")
+      return malformed(fmt::format("watch is yes or no, not \"{}\"", excerpt(watch)));
+    demand.watch = watch == "yes";
+  }
   if (verb.action == VerbAction::scale) {
     auto amount = parameters.take("to");
     if (!amount || amount->empty())
@@ -161,16 +266,22 @@ Reply reply_with(unsigned status, bool ok, std::string_view message) {
   return {status, json::serialize(json::object{{"ok", ok}, {"message", message}}), ""};
 }
 
-std::variant<Demand, Reply> understand(std::string_view method, std::string_view target, std::string_view body) {
+std::variant<Demand, Reply> understand(Door door, std::string_view method, std::string_view target,
+                                       std::string_view body) {
   const std::size_t question = std::min(target.find('?'), target.size());
   const std::string_view path = target.substr(0, question);
-  const Verb* const verb = verb_at(path);
-  if (verb == nullptr) return no_such_path(path);
-  if (method != verb->method) return wrong_method(method, *verb);
+  const std::string methods = methods_at(path);
+  if (methods.empty()) return no_such_path(door, path);
+  const Verb* const verb = verb_at(method, path);
+  if (verb == nullptr) return wrong_method(method, path, methods);
+  if (door == Door::workers && !verb->is_for_workers)
+    return reply_with(403, false,
+                      fmt::format("{} is not for workers: this is their door, and the owner's is another", path));
   Parameters parameters;
   if (auto wrong = parameters.add_query(target.substr(std::min(question + 1, target.size())))) return *wrong;
-  if (auto wrong = parameters.add_body(body)) return *wrong;
-  return demand_of(*verb, parameters);
+  if (!has_body_of_its_own(verb->action))
+    if (auto wrong = parameters.add_body(body)) return *wrong;
+  return demand_of(*verb, path, parameters, body);
 }
 
 }  // namespace baton

@@ -2,10 +2,16 @@
 // refusal on the other. Pure: no system calls.
 #pragma once
 
+#include <boost/json/value.hpp>
+#include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "master/post/addressee.hpp"
+#include "master/state/wish.hpp"
 #include "master/verbs.hpp"
 
 namespace baton {
@@ -24,9 +30,19 @@ struct Demand {
   VerbAction action = VerbAction::list;
   std::string amount;
   bool wait = true;
+  Addressee to = {};  ///< of a message
+  boost::json::value message = {};
+  std::optional<std::chrono::milliseconds> time_limit = {};  ///< for a reply to it; nothing: none is wanted
+  state::Wish wish = {};                                     ///< of the shared state
+  bool watch = false;                                        ///< its changes from now on
 };
 
-/// Parameters stand behind "?" or are the members of the body's JSON object.
-std::variant<Demand, Reply> understand(std::string_view method, std::string_view target, std::string_view body);
+/// Whose door a request comes in by: workers may ask for less.
+enum class Door : std::uint8_t { owner, workers };
+
+/// Parameters stand behind "?" or are the members of the body's JSON object; of a message and of the shared state, the
+/// body is the thing itself.
+std::variant<Demand, Reply> understand(Door door, std::string_view method, std::string_view target,
+                                       std::string_view body);
 
 }  // namespace baton

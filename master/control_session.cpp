@@ -32,7 +32,7 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 
 constexpr std::uint32_t most_header = 8 * 1024;
-constexpr std::uint64_t most_body = std::uint64_t{64} * 1024;
+constexpr std::uint64_t most_body = (std::uint64_t{1} << 20) + 1024;  // the longest message, and what is around it
 constexpr std::size_t most_buffered = std::size_t{16} * 1024;
 constexpr std::size_t most_per_piece = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds lingering_time{1000};
@@ -40,6 +40,30 @@ constexpr std::chrono::milliseconds until_cancelled_again{20};
 
 bool is_too_long(const error_code& error) {
   return error == http::error::header_limit || error == http::error::buffer_overflow;
+}
+
+unsigned status_of(state::Problem problem) {
+  switch (problem) {
+    case state::Problem::missing:
+      return 404;
+    case state::Problem::conflict:
+      return 409;
+    case state::Problem::malformed:
+      return 400;
+    case state::Problem::too_large:
+      return 413;
+    case state::Problem::broken:
+      break;
+  }
+  return 503;
+}
+
+Reply reply_of(const Outcome& outcome) {
+  Reply reply = reply_with(outcome.ok ? 200 : 409, outcome.ok, outcome.message);
+  if (outcome.reply.empty()) return reply;
+  reply.body.pop_back();
+  reply.body += fmt::format(R"(,"reply":{}}})", outcome.reply);
+  return reply;
 }
 
 Reply too_many_wait(std::size_t most) {
@@ -50,8 +74,9 @@ Reply too_many_wait(std::size_t most) {
 
 }  // namespace
 
-ControlSessions::ControlSessions(asio::any_io_executor executor, Commands& commands, const ControlLimits& limits)
-    : executor_(std::move(executor)), commands_(&commands), limits_(limits), deadline_(executor_) {}
+ControlSessions::ControlSessions(asio::any_io_executor executor, Commands& commands, const ControlLimits& limits,
+                                 const ControlAccess& access)
+    : executor_(std::move(executor)), commands_(&commands), limits_(limits), access_(access), deadline_(executor_) {}
 
 void ControlSessions::add(Fd connection) {
   if (sessions_.size() >= limits_.connections && !evict_one()) return;
@@ -161,7 +186,7 @@ bool ControlSession::is_allowed() {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1) return false;
-  return peer.uid == 0 || peer.uid == ::geteuid();
+  return peer.uid == 0 || peer.uid == ::geteuid() || group_->access().account == peer.uid;
 }
 
 asio::awaitable<void> ControlSession::run() {
@@ -176,7 +201,7 @@ asio::awaitable<void> ControlSession::run() {
 
 asio::awaitable<void> ControlSession::serve() {
   if (!is_allowed()) {
-    const Reply reply = reply_with(403, false, "only root and the master's own user may use this socket");
+    const Reply reply = reply_with(403, false, "only root, the master's own user and its workers may use this socket");
     co_await refuse(reply);
     co_return;
   }
@@ -235,14 +260,14 @@ asio::awaitable<void> ControlSession::answer() {
   const auto& request = parser_->get();
   const std::string_view method(request.method_string().data(), request.method_string().size());
   const std::string_view target(request.target().data(), request.target().size());
-  const auto understood = understand(method, target, request.body());
+  const auto understood = understand(group_->access().door, method, target, request.body());
   Reply reply;
   if (const auto* refusal = std::get_if<Reply>(&understood)) {
     reply = *refusal;
-  } else if (const auto& demand = std::get<Demand>(understood); demand.action != VerbAction::events) {
+  } else if (const auto& demand = std::get<Demand>(understood); demand.action != VerbAction::events && !demand.watch) {
     reply = co_await outcome_of(demand);
   } else if (group_->has_room_to_wait()) {
-    co_await stream();
+    co_await stream(demand);
     co_return;
   } else {
     reply = too_many_wait(group_->limits().waiting);
@@ -260,7 +285,7 @@ asio::awaitable<Reply> ControlSession::outcome_of(const Demand& demand) {
   while (!outcome_ && socket_.is_open()) co_await sleep();
   error_code ignored;
   socket_.cancel(ignored);  // the watch
-  if (outcome_) reply = reply_with(outcome_->ok ? 200 : 409, outcome_->ok, outcome_->message);
+  if (outcome_) reply = reply_of(*outcome_);
   co_return reply;
 }
 
@@ -270,6 +295,7 @@ Reply ControlSession::begin(const Demand& demand) {
   if (commands == nullptr) return reply_with(503, false, "the master is ending");
   try {
     if (demand.action == VerbAction::list) return {200, verbs_json(), ""};
+    if (demand.action >= VerbAction::state_list) return {200, commands->carry_out(demand.wish), ""};
     if (demand.action == VerbAction::status) return {200, boost::json::serialize(commands->status()), ""};
     if (!demand.wait) {
       call(*commands, demand, [](const Outcome&) {});
@@ -283,6 +309,8 @@ Reply ControlSession::begin(const Demand& demand) {
       self->wake();
     });
     return {0, "", ""};
+  } catch (const state::Refusal& refusal) {
+    return {status_of(refusal.problem), fmt::format(R"({{"ok":false,{}}})", state::describe(refusal)), ""};
   } catch (const UsageError& error) {
     return reply_with(400, false, error.what());
   } catch (const std::exception& error) {
@@ -295,6 +323,8 @@ Reply ControlSession::begin(const Demand& demand) {
 void ControlSession::call(Commands& commands, const Demand& demand, Done done) {
   if (demand.action == VerbAction::scale) return commands.scale(demand.amount, std::move(done));
   if (demand.action == VerbAction::reload) return commands.reload(std::move(done));
+  if (demand.action == VerbAction::send)
+    return commands.send(demand.to, demand.message, demand.time_limit, std::move(done));
   commands.stop(std::move(done));
 }
 
@@ -345,11 +375,15 @@ asio::awaitable<void> ControlSession::linger() {
     co_await socket_.async_read_some(asio::buffer(thrown_away), asio::redirect_error(asio::use_awaitable, error));
 }
 
-asio::awaitable<void> ControlSession::stream() {
+asio::awaitable<void> ControlSession::stream(const Demand& demand) {
   keeps_alive_ = false;
   if (group_->commands() == nullptr) co_return;
   // Heard from before the answer's first byte: whoever has that byte misses nothing that comes after it.
-  subscription_ = group_->commands()->events().subscribe([this](const auto& event) { hear(event); });
+  Events& events = demand.watch ? group_->commands()->changes() : group_->commands()->events();
+  subscription_ = events.subscribe([this, prefix = demand.wish.key](const boost::json::object& event) {
+    const boost::json::value* const key = event.if_contains("key");
+    if (prefix.empty() || (key != nullptr && key->is_string() && key->get_string().starts_with(prefix))) hear(event);
+  });
   enter_held(Phase::streaming);
   watch_for_hang_up();
   const bool is_chunked = parser_->get().version() > 10;

@@ -29,7 +29,8 @@ class ControlSession;
 
 class ControlSessions : public std::enable_shared_from_this<ControlSessions> {
  public:
-  ControlSessions(boost::asio::any_io_executor executor, Commands& commands, const ControlLimits& limits);
+  ControlSessions(boost::asio::any_io_executor executor, Commands& commands, const ControlLimits& limits,
+                  const ControlAccess& access);
 
   void add(Fd connection);
   /// Ends the one that has waited longest for a whole request. False where none waits.
@@ -43,6 +44,7 @@ class ControlSessions : public std::enable_shared_from_this<ControlSessions> {
   /// Nothing once abandoned.
   [[nodiscard]] Commands* commands() const { return commands_; }
   [[nodiscard]] const ControlLimits& limits() const { return limits_; }
+  [[nodiscard]] const ControlAccess& access() const { return access_; }
   [[nodiscard]] bool has_room_to_wait() const;
   void forget(ControlSession& session) { sessions_.remove(&session); }
   /// After a session's end: when it was the last, there is nothing left to wait for.
@@ -54,6 +56,7 @@ class ControlSessions : public std::enable_shared_from_this<ControlSessions> {
   boost::asio::any_io_executor executor_;
   Commands* commands_;
   ControlLimits limits_;
+  ControlAccess access_;
   std::list<ControlSession*> sessions_;  ///< open ones
   boost::asio::steady_timer deadline_;   ///< of closing
   bool closing_ = false;
@@ -98,7 +101,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   boost::asio::awaitable<void> send(const Reply& reply);
   boost::asio::awaitable<void> send_bytes(std::string_view bytes);
   boost::asio::awaitable<void> linger();
-  boost::asio::awaitable<void> stream();
+  boost::asio::awaitable<void> stream(const Demand& demand);
   boost::asio::awaitable<void> sleep();
 
   [[nodiscard]] bool is_allowed();

@@ -11,6 +11,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,6 +43,7 @@ class Master {
   asio::awaitable<void> follow_signals();
   void on_signal(int signal);
   void open_control();
+  void open_door(const Options& options);
   void scale_by(std::string_view amount);
   void announce() const;
   void end();
@@ -52,6 +54,7 @@ class Master {
   std::optional<PidFile> pid_file_;
   Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); }, [this] { end(); }};
   std::optional<Control> control_;
+  std::optional<Control> door_;  ///< the workers'
   bool ended_ = false;
   bool ends_with_terminal_ = false;  ///< it was started in one, and without nohup
 };
@@ -88,10 +91,19 @@ void Master::open_control() {
     control_.emplace(context_.get_executor(), supervisor_,
                      options.control.empty() ? default_control_path(supervisor_.name()) : options.control);
     supervisor_.set_control(control_->path());
+    if (!options.command.empty()) open_door(options);
   } catch (const std::runtime_error& error) {  // StartError, std::system_error
     if (is_asked_for) throw;
     log::warning("no control socket: {} (--control names another)", error.what());
   }
+}
+
+/// A control socket for the workers of a command, on which they can do less. It is beside the owner's.
+void Master::open_door(const Options& options) {
+  ControlAccess access{Door::workers};
+  if (options.process.account) access.account = options.process.account->user;
+  door_.emplace(context_.get_executor(), supervisor_, control_->path() + ".workers", ControlLimits{}, access);
+  supervisor_.set_door(door_->path());
 }
 
 void Master::announce() const {
@@ -131,6 +143,7 @@ void Master::end() {
   ended_ = true;  // a signal may be on its way to follow_signals(), where there is nothing to cancel then
   signals_.cancel();
   if (control_) control_->close();
+  if (door_) door_->close();
 }
 
 void Master::on_signal(int signal) {
@@ -160,6 +173,8 @@ void Master::on_signal(int signal) {
 }  // namespace
 
 int run_master(const std::vector<std::string>& arguments) {
+  // Of a worker that becomes a master it is the door to its own master.
+  if (std::getenv("BATON_WORKER") != nullptr) ::unsetenv("BATON_CONTROL");
   const Options options = parse_options(arguments);
   check_combinations(options, options.workers);
   log::start(options.worker.log, {"master"});

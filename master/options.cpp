@@ -110,6 +110,8 @@ void add_master_settings(Settings& settings, Options& options, Given& given) {
                [&](const std::string& text) { given.defer_accept = parse_defer_accept(text); });
   settings.add("--pid-file", "PATH", "File for the master's pid while it runs",
                [&](const std::string& text) { options.pid_file = text; });
+  settings.add("--state-file", "PATH", "File that keeps what workers share beyond baton's end [kept in memory alone]",
+               [&](const std::string& text) { options.state_file = text; });
   settings.add("--name", "NAME", "What this baton is called by its clients (baton status --name) [its first address]",
                [&](const std::string& text) { options.name = parse_name(text); });
   settings.add("--control", "PATH", "Control socket [NAME.sock in $XDG_RUNTIME_DIR/baton or /run/baton]",

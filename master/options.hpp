@@ -32,6 +32,7 @@ struct Options {
   Policy policy = Policy::shared;
   int backlog = 0;  ///< connections; the kernel lowers it to net.core.somaxconn
   std::string pid_file;
+  std::string state_file;            ///< of what workers share; empty: it is kept in memory alone
   std::string name;                  ///< of this master; empty: its first address
   std::string control;               ///< path of the control socket; empty: the default one
   std::vector<std::string> command;  ///< of a foreign worker; empty: the embedded one

@@ -137,6 +137,10 @@ WorkerHandle& Staff::spawn(int id, unsigned number, std::shared_ptr<const Genera
       traits(options.process)};
   add_variables(outfit.variables, options.process);
   std::vector<Pipe> pipes = make_pipes(options, outfit);
+  if (!options.command.empty() && !door_.empty())
+    outfit.variables.push_back("BATON_CONTROL=" + door_);
+  else
+    outfit.variables.emplace_back("BATON_CONTROL");
   // Those of our own supervisor are not for our workers.
   for (const char* each : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) outfit.variables.emplace_back(each);
   std::optional<NoticeSocket> notices;

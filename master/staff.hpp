@@ -38,6 +38,10 @@ class Staff {
     virtual bool on_answer(WorkerHandle& worker, const protocol::Message& message) = 0;
     /// What a worker of Node's cluster says besides.
     virtual void on_cluster(WorkerHandle& worker, const protocol::Message& message) = 0;
+    /// What it wants of the post, or of the shared state: an object with a member "baton".
+    virtual void on_post(WorkerHandle& worker, const boost::json::object& said) = 0;
+    /// A message to the master.
+    virtual void on_words(WorkerHandle& worker, const boost::json::value& words) = 0;
     /// After send_now() found no room in its channel: there may be some now.
     virtual void on_writable(WorkerHandle& worker) = 0;
     /// Its channel has ended, though it may live on.
@@ -57,6 +61,9 @@ class Staff {
   Staff& operator=(const Staff&) = delete;
   /// Kills what is left, so that an error leaves no process behind.
   ~Staff();
+
+  /// The control socket that a command's workers are told of; empty: there is none.
+  void set_door(std::string path) { door_ = std::move(path); }
 
   /// The limit of open files that workers start with, where this process has raised its own.
   void set_open_files(const rlimit& limit) { open_files_ = limit; }
@@ -78,6 +85,10 @@ class Staff {
   void note_listening(WorkerHandle& worker, bool listens);
   /// As Channel::send_now(); what it leaves to be sent is sent.
   Channel::Sent send_now(int id, std::string_view line, std::span<const int> handles);
+  /// A message, at once or as soon as it reads. `full`: it is not sent; on_writable() tells when there is room.
+  Channel::Sent post(int id, std::string_view line);
+  /// Whether what a worker says may go to the log: of a flood, a part may.
+  static bool may_log(WorkerHandle& worker);
 
   void carry_out(int id, Action action);
   /// What still waits to be written gets a second; then nothing waits any more.
@@ -128,7 +139,6 @@ class Staff {
   void hand_over(WorkerHandle& worker, const std::shared_ptr<Vault>& vault);
   void greet(WorkerHandle& worker);
   void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
-  static bool may_log(WorkerHandle& worker);
   boost::asio::awaitable<void> follow_channel(Handle worker);
   boost::asio::awaitable<void> flush_channel(Handle worker);
   boost::asio::awaitable<void> follow_notices(Handle worker);
@@ -151,6 +161,7 @@ class Staff {
   StandardStreams streams_{executor_};
   Scoreboard scoreboard_;
   std::optional<rlimit> open_files_;
+  std::string door_;
   std::map<int, Handle> workers_;  ///< alive, by id
   std::set<pid_t> strangers_;      ///< children that this process had before it was baton (sidecar & exec baton)
   std::set<pid_t> killed_orphans_;

@@ -30,18 +30,6 @@ bool is_answer(Kind kind) {
          kind == Kind::open || kind == Kind::all_closed || kind == Kind::accepted;
 }
 
-/// For the log.
-std::string shown(const boost::json::value& value) {
-  constexpr std::size_t most = std::size_t{4} << 10;
-  std::string text = boost::json::serialize(value);
-  if (text.size() <= most) return text;
-  const std::size_t size = text.size();
-  std::size_t cut = most;
-  while ((static_cast<unsigned char>(text[cut]) & 0xC0U) == 0x80U) --cut;  // not within a character
-  text.resize(cut);
-  return fmt::format("{}… ({} bytes)", text, size);
-}
-
 }  // namespace
 
 /// The first messages, in the dialects that begin with some.
@@ -118,6 +106,16 @@ void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> 
     case Channel::Sent::closed:  // the end of file, which follows, is seen by follow_channel()
       break;
   }
+}
+
+Channel::Sent Staff::post(int id, std::string_view line) {
+  WorkerHandle& worker = at(id);
+  if (!worker.channel_end) return Channel::Sent::closed;
+  const Channel::Sent sent = worker.channel_end->channel.send(line);
+  worker.wants_room = worker.wants_room || sent == Channel::Sent::full;
+  const bool is_unfinished = sent == Channel::Sent::full || sent == Channel::Sent::queued;
+  if (is_unfinished && !std::exchange(worker.flushing, true)) start_task(executor_, flush_channel(workers_.at(id)));
+  return sent;
 }
 
 asio::awaitable<void> Staff::flush_channel(Handle worker) {
@@ -197,6 +195,7 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
     return;
   }
   worker.last_sign = std::chrono::steady_clock::now();
+  worker.has_spoken = true;
   switch (message.kind) {
     case Kind::hello:
       return welcome(worker);
@@ -208,9 +207,10 @@ void Staff::on_message(WorkerHandle& worker, Frame frame) {
     case Kind::cluster:
       if (worker.cluster) hearer_.on_cluster(worker, message);
       return;
+    case Kind::post:
+      return hearer_.on_post(worker, message.value.get_object());
     case Kind::plain:
-      if (may_log(worker)) log::info("{} says {}", worker.name(), shown(message.value));
-      return;
+      return hearer_.on_words(worker, message.value);
     default:
       return;
   }

@@ -77,7 +77,8 @@ Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> 
       on_all_ended_(std::move(on_all_ended)),
       crew_([this] { return std::uniform_real_distribution<>(0, 1)(random_); }),
       timer_(executor_),
-      housekeeping_(executor_) {}
+      housekeeping_(executor_),
+      post_timer_(executor_, TimePoint::max()) {}
 
 void Supervisor::bind(Options options) {
   started_ = log::timestamp_now();
@@ -88,6 +89,7 @@ void Supervisor::bind(Options options) {
   generation_ = make_generation(executor_, 1, std::move(options), nullptr, alarm_, workers, false);
   const Options& taken = generation_->options;
   name_ = name_of(taken, generation_->listeners);
+  open_state(taken.state_file);
   crew_.set_target(taken.workers);
   crew_.set_surge(taken.surge);
 }
@@ -104,6 +106,8 @@ void Supervisor::start() {
   start_task(executor_, follow_timer());
   start_task(executor_, keep_house());
   start_task(executor_, follow_alarm());
+  start_task(executor_, follow_post());
+  hurry_post();
 }
 
 /// To be called after whatever has changed.
@@ -116,6 +120,7 @@ void Supervisor::advance() {
   if (stopping_ && crew_.members().empty()) {
     timer_.cancel();
     housekeeping_.cancel();
+    post_timer_.cancel();
     alarm_watch_.cancel();
     staff_.end_orphans();
     end_output();
@@ -204,6 +209,7 @@ void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
   if (!loss.member.was_ready) newcomers_.push_back(worker.id);
   end_dispatch(worker);
   desk_.forget(worker.id);
+  post_.forget(worker.id);
   const bool was_asked =
       ending.is_clean() || (ending.by_signal && (ending.number == SIGTERM || ending.number == worker.farewell));
   const std::string what = fmt::format("{} {}", worker.name(), baton::describe(ending));

@@ -20,11 +20,14 @@
 #include "master/crew.hpp"
 #include "master/policy/dispatcher.hpp"
 #include "master/policy/socket_policy.hpp"
+#include "master/post/post.hpp"
 #include "master/staff.hpp"
+#include "master/state/file.hpp"
+#include "master/state/store.hpp"
 
 namespace baton {
 
-class Supervisor final : public Commands, private Staff::Hearer {
+class Supervisor final : public Commands, private Staff::Hearer, private Post::Carrier {
  public:
   /// `read_options` reads the configuration again; what it throws refuses a reload. `on_all_ended` runs once, when it
   /// was stopped and the last worker is reaped.
@@ -43,6 +46,10 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void scale(std::string_view amount, Done done) override;
   void reload(Done done) override;
   void stop(Done done) override;
+  void send(const Addressee& to, const boost::json::value& message, std::optional<std::chrono::milliseconds> time_limit,
+            Done done) override;
+  std::string carry_out(const state::Wish& wish) override;
+  [[nodiscard]] Events& changes() override { return changes_; }
   [[nodiscard]] Events& events() override { return events_; }
 
   void kill();
@@ -53,6 +60,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void on_child_signal();
 
   [[nodiscard]] const Generation& generation() const { return *generation_; }
+  /// The control socket that workers are told of.
+  void set_door(std::string path) { staff_.set_door(std::move(path)); }
   /// For status(): the path of the control socket, or nothing.
   void set_control(std::string path) { control_ = std::move(path); }
   /// As given, or else the first address.
@@ -70,6 +79,8 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void on_hung(WorkerHandle& worker, std::string_view how) override;
   bool on_answer(WorkerHandle& worker, const protocol::Message& message) override;
   void on_cluster(WorkerHandle& worker, const protocol::Message& message) override;
+  void on_post(WorkerHandle& worker, const boost::json::object& said) override;
+  void on_words(WorkerHandle& worker, const boost::json::value& words) override;
   void on_writable(WorkerHandle& worker) override;
   void on_channel_end(WorkerHandle& worker) override;
   void on_exit(WorkerHandle& worker, const Ending& ending) override;
@@ -86,6 +97,18 @@ class Supervisor final : public Commands, private Staff::Hearer {
   void close_breaker();
   void settle();
   boost::asio::awaitable<void> follow_timer();
+
+  // supervisor_post.cpp: messages, and what workers share
+  void open_state(const std::string& path);
+  void on_change(const state::Change& change);
+  Delivery deliver(int id, std::string_view line) override;
+  [[nodiscard]] std::optional<int> holder(unsigned number) const override;
+  [[nodiscard]] std::vector<int> holders() const override;
+  [[nodiscard]] unsigned number_of(int id) const override;
+  void hear(int id, const boost::json::value& message) override;
+  [[nodiscard]] TimePoint next_of_post() const;
+  void hurry_post();
+  boost::asio::awaitable<void> follow_post();
 
   // supervisor_output.cpp: where the workers' lines go
   void end_output();
@@ -165,8 +188,13 @@ class Supervisor final : public Commands, private Staff::Hearer {
   Watch alarm_watch_{executor_, alarm_.fd()};  // after the alarm: destroyed before it closes
   ClusterDesk desk_{alarm_};
   std::unique_ptr<Dispatcher> dispatcher_;  ///< of a policy that hands connections over; after the staff: uses it
+  state::Store store_;
+  std::unique_ptr<state::File> state_file_;  ///< that the store is written through to; empty: nowhere
+  Events changes_;                           ///< of the store
+  Post post_{*this, store_};
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer housekeeping_;
+  boost::asio::steady_timer post_timer_;
 
   Generations generation_;      ///< the one that is wanted
   Generations old_generation_;  ///< during a reload, the one to go back to

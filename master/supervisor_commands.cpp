@@ -72,6 +72,7 @@ std::string fixed_change(const Options& old, const Options& now) {
   if (old.name != now.name) return "name";
   if (old.control != now.control) return "control";
   if (old.pid_file != now.pid_file) return "pid-file";
+  if (old.state_file != now.state_file) return "state-file";
   if (old.policy != now.policy) return "policy";
   return {};
 }

@@ -81,6 +81,7 @@ bool Supervisor::on_answer(WorkerHandle& worker, const protocol::Message& messag
 
 void Supervisor::on_writable(WorkerHandle& worker) {
   if (dispatcher_) dispatcher_->on_writable(key_of(worker));
+  post_.make_up(worker.id);
 }
 
 void Supervisor::on_channel_end(WorkerHandle& worker) {

@@ -12,8 +12,10 @@
 namespace baton {
 namespace {
 
-constexpr std::array<Verb, 6> table{{
-    {VerbAction::list, "GET", "/", "", "this table", "", ""},
+constexpr std::string_view key_word = "KEY";
+
+constexpr std::array<Verb, 12> table{{
+    {VerbAction::list, "GET", "/", "", "this table", "", "", true},
     {VerbAction::status, "GET", "/status", "", "the workers, the listeners and what is going on", "status", ""},
     {VerbAction::scale, "POST", "/scale", "to=8, to=+2 or to=-1; wait=no", "change the number of workers", "scale",
      "AMOUNT"},
@@ -21,6 +23,14 @@ constexpr std::array<Verb, 6> table{{
      "replace every worker, one after the other, under a new configuration", "reload", ""},
     {VerbAction::stop, "POST", "/stop", "wait=no", "let the workers finish, then end", "stop", ""},
     {VerbAction::events, "GET", "/events", "", "what happens from now on, one JSON object a line", "events", ""},
+    {VerbAction::send, "POST", "/send", "the body {\"to\":2,\"message\":…}; \"timeout\":\"1s\" asks for a reply",
+     "send a worker, or all of them, a message", "send", "WORKER JSON", true},
+    {VerbAction::state_list, "GET", "/state", "prefix=a/; after=a/b; limit=100; watch=yes",
+     "what workers share, or its changes from now on, one JSON object a line", "", "", true},
+    {VerbAction::state_get, "GET", "/state/KEY", "", "one shared value", "", "", true},
+    {VerbAction::state_put, "PUT", "/state/KEY", "the body is the value; version=7; ttl=30s", "set it", "", "", true},
+    {VerbAction::state_delete, "DELETE", "/state/KEY", "version=7", "delete it", "", "", true},
+    {VerbAction::state_add, "POST", "/state/KEY", "add=1; ttl=30s", "add to it, and return the sum", "", "", true},
 }};
 
 template <class Matches>
@@ -35,8 +45,21 @@ std::span<const Verb> verbs() {
   return table;
 }
 
-const Verb* verb_at(std::string_view path) {
-  return find([path](const Verb& each) { return each.path == path; });
+bool Verb::is_at(std::string_view asked) const {
+  if (!has_key()) return asked == path;
+  const std::string_view directory = path.substr(0, path.size() - key_word.size());
+  return asked.starts_with(directory) && asked.size() > directory.size();
+}
+
+const Verb* verb_at(std::string_view method, std::string_view path) {
+  return find([=](const Verb& each) { return each.method == method && each.is_at(path); });
+}
+
+std::string methods_at(std::string_view path) {
+  std::string methods;
+  for (const Verb& each : table)
+    if (each.is_at(path)) methods += fmt::format("{}{}", methods.empty() ? "" : ", ", each.method);
+  return methods;
 }
 
 const Verb* verb_of_command(std::string_view command) {

@@ -9,22 +9,41 @@
 
 namespace baton {
 
-enum class VerbAction : std::uint8_t { list, status, scale, reload, stop, events };
+enum class VerbAction : std::uint8_t {
+  list,
+  status,
+  scale,
+  reload,
+  stop,
+  events,
+  send,
+  state_list,
+  state_get,
+  state_put,
+  state_delete,
+  state_add,
+};
 
 struct Verb {
   VerbAction action;
   std::string_view method;
-  std::string_view path;
+  std::string_view path;        ///< at its end "KEY" stands for a key
   std::string_view parameters;  ///< of the request, as a person reads them; empty: none
   std::string_view help;
-  std::string_view command;    ///< of `baton`; empty: none
-  std::string_view arguments;  ///< of the command
+  std::string_view command;     ///< of `baton`; empty: none
+  std::string_view arguments;   ///< of the command
+  bool is_for_workers = false;  ///< they can ask for it at their own door, and for nothing else
+
+  [[nodiscard]] bool has_key() const { return path.ends_with("/KEY"); }
+  [[nodiscard]] bool is_at(std::string_view asked) const;
 };
 
 std::span<const Verb> verbs();
 
-/// Nothing where there is no such path or command.
-const Verb* verb_at(std::string_view path);
+/// Nothing where there is no such method, path or command.
+const Verb* verb_at(std::string_view method, std::string_view path);
+/// Those of a path, by comma; empty where there is no such path.
+std::string methods_at(std::string_view path);
 const Verb* verb_of_command(std::string_view command);
 
 /// What `GET /` answers.

@@ -90,6 +90,7 @@ struct WorkerHandle {
   bool notified_ready = false;
   bool accepts = false;     ///< it was seen to wait for connections
   bool said_hello = false;  ///< of a command: it knows baton, and will say that it is ready
+  bool has_spoken = false;  ///< on its channel
   bool is_ready = false;
   bool flushing = false;   ///< a task is waiting to send the rest
   bool loss_told = false;  ///< that it does not read

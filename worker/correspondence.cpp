@@ -50,6 +50,7 @@ void Correspondence::take(Frame frame, News& news) {
   }
   if (message.kind == Kind::handle) return take_handle(std::move(message), std::move(frame.handle), news);
   if (message.kind == Kind::connections) return take_connections(message, std::move(frame.handles), news);
+  if (message.kind == Kind::post) return take_post(std::move(message), news);
   if (message.kind == Kind::plain) news.messages.push_back(std::move(message.value));
   // Of a lost wake-up nobody need tell, for whoever waits for connections looks by itself; and nothing is lent to us.
 }
@@ -66,6 +67,15 @@ void Correspondence::take_handle(protocol::Message message, std::optional<Fd> ha
       "a handle of type \"{}\" is of no use here and is closed (wanted: net.Server with a listening stream socket, or "
       "net.Socket with a connected one)",
       message.detail));
+}
+
+/// What others send comes as it is; answers go to whoever asked.
+void Correspondence::take_post(protocol::Message message, News& news) {
+  const std::string& verb = message.detail;
+  const bool is_answer = verb == "reply" || verb == "state" || verb == "error";
+  boost::json::object& said = message.value.get_object();
+  if (is_answer && said.contains("id")) return news.answers.push_back(std::move(said));
+  news.messages.push_back(std::move(message.value));
 }
 
 /// The master is told before any of them is answered: those that it is not told of it gives to others.

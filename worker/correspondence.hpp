@@ -3,6 +3,7 @@
 // Knows no event loop. Owns the channel.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <cstddef>
 #include <optional>
@@ -31,8 +32,9 @@ class Correspondence {
     std::vector<GivenListener> listeners;
     std::vector<Fd> connections;
     std::vector<boost::json::value> messages;
-    std::vector<std::string> faults;  ///< what the master did wrong, a sentence each
-    bool has_ended = false;           ///< the channel: nothing follows
+    std::vector<boost::json::object> answers;  ///< to what was asked of the master with an id
+    std::vector<std::string> faults;           ///< what the master did wrong, a sentence each
+    bool has_ended = false;                    ///< the channel: nothing follows
   };
   /// Reads without blocking, and with a bound. To be called when the socket is readable.
   [[nodiscard]] News read();
@@ -52,6 +54,7 @@ class Correspondence {
  private:
   void take(Frame frame, News& news);
   void take_handle(protocol::Message message, std::optional<Fd> handle, News& news);
+  static void take_post(protocol::Message message, News& news);
   void take_connections(const protocol::Message& message, std::vector<Fd> connections, News& news);
   void take_scoreboard(std::optional<std::uint64_t> slot, const std::optional<Fd>& memory, News& news);
   void reply(std::string_view line) { static_cast<void>(channel_.send(line)); }

@@ -14,6 +14,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <boost/system/error_code.hpp>
@@ -95,10 +96,29 @@ class Membership {
   /// A line about itself, which `baton status` and systemctl show.
   void status(std::string_view text) { state_->tell_status(text); }
 
+  /// Asks something of baton: one of the wishes of docs/messages.md, without its id, which is given to it here.
+  /// Completes with the answer, an object whose "baton" is "state", "reply" or "error". eof: the master has gone.
+  /// Otherwise the errors of send(). Not for other masters: they would never answer.
+  template <boost::asio::completion_token_for<void(error_code, boost::json::object)> Token>
+  auto async_ask(boost::json::object wish, Token&& token) {
+    return async_next<Token, void(error_code, boost::json::object)>(
+        token, [question = state_->ask(std::move(wish))](auto& state) { return state.next_answer(*question); });
+  }
+
+  /// Answers a message that has an "id": {"baton":"message","id":…}, as async_receive() gave it. Errors as of send().
+  error_code reply(const boost::json::value& received, const boost::json::value& message) {
+    const boost::json::object* const said = received.if_object();
+    const boost::json::value* const id = said != nullptr ? said->if_contains("id") : nullptr;
+    if (id == nullptr) return boost::asio::error::invalid_argument;
+    return state_->send(
+        boost::json::serialize(boost::json::object{{"baton", "reply"}, {"id", *id}, {"message", message}}));
+  }
+
   /// To the master: at once, or as soon as it reads. no_buffer_space: 8 MiB wait for it already, and this is not sent.
   /// invalid_argument: the protocol's own words are not for programs. broken_pipe, not_connected: there is no master.
   error_code send(const boost::json::value& message) {
-    if (protocol::decode(message).kind != protocol::Kind::plain) return boost::asio::error::invalid_argument;
+    const protocol::Kind kind = protocol::decode(message).kind;
+    if (kind != protocol::Kind::plain && kind != protocol::Kind::post) return boost::asio::error::invalid_argument;
     return state_->send(boost::json::serialize(message));
   }
 

@@ -10,6 +10,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <boost/system/error_code.hpp>
 #include <chrono>
@@ -26,6 +28,7 @@
 #include <string_view>
 #include <system_error>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "common/channel.hpp"
@@ -104,6 +107,30 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     wake();
     // Behind those who were woken, who may yet accept what is queued.
     boost::asio::post(news_.get_executor(), [self = shared_from_this()] { self->leave_if_done(); });
+  }
+
+  /// Where the answer to something asked will be.
+  struct Question {
+    Found<boost::json::object> answer;
+  };
+
+  /// Sends it under a number of its own. Where it can't be sent, that is the answer.
+  std::shared_ptr<Question> ask(boost::json::object wish) {
+    auto question = std::make_shared<Question>();
+    const std::int64_t id = ++last_question_;
+    wish["id"] = id;
+    if (const error_code error = send(boost::json::serialize(wish)))
+      question->answer = std::tuple(error, boost::json::object{});
+    else
+      questions_[id] = question;
+    return question;
+  }
+
+  Found<boost::json::object> next_answer(Question& question) {
+    if (question.answer) return std::exchange(question.answer, std::nullopt);
+    if (is_closed_) return aborted<boost::json::object>();
+    if (!correspondence_) return std::tuple(error_code(boost::asio::error::eof), boost::json::object{});
+    return std::nullopt;
   }
 
   error_code send(std::string_view line) {
@@ -232,11 +259,21 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     for (const std::string& each : news.faults) complain(each);
     for (GivenListener& each : news.listeners) listeners_.push_back(std::move(each));
     for (Fd& each : news.connections) connections_.push_back(std::move(each));
+    for (boost::json::object& each : news.answers) settle(std::move(each));
     for (boost::json::value& each : news.messages) keep(std::move(each));
     if (news.has_ended) return end_channel();
     wake();
     flush();
     await_news();
+  }
+
+  /// Of a question that nobody waits for any more, nothing is kept.
+  void settle(boost::json::object answer) {
+    const boost::json::value& id = answer.at("id");
+    const auto found = id.is_int64() ? questions_.find(id.get_int64()) : questions_.end();
+    if (found == questions_.end()) return;
+    if (const auto question = found->second.lock()) question->answer = std::tuple(error_code{}, std::move(answer));
+    questions_.erase(found);
   }
 
   void keep(boost::json::value message) {
@@ -315,6 +352,8 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   std::deque<GivenListener> listeners_;
   std::deque<Fd> connections_;
   std::deque<boost::json::value> messages_;
+  std::unordered_map<std::int64_t, std::weak_ptr<Question>> questions_;
+  std::int64_t last_question_ = 0;
   std::size_t open_ = 0;
   bool is_ready_ = false;
   bool is_draining_ = false;

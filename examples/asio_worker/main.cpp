@@ -66,7 +66,8 @@ awaitable<void> echo(baton::Membership& member) {
   for (;;) {
     auto [error, message] = co_await member.async_receive(asio::as_tuple(use_awaitable));
     if (error) co_return;
-    member.send({{"pid", ::getpid()}, {"heard", message}});
+    const boost::json::value answer{{"pid", ::getpid()}, {"heard", message}};
+    if (member.reply(message, answer)) member.send(answer);  // nobody waits for a reply
   }
 }
 

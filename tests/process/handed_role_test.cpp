@@ -20,7 +20,6 @@ using baton::Fd;
 
 namespace {
 
-const std::string last_request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 const std::vector<std::string> talkative{"--log-level", "debug"};
 
 std::string connections_line(std::size_t count) {

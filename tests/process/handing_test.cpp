@@ -22,8 +22,6 @@ using baton::Fd;
 
 namespace {
 
-const std::string last_request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-
 std::string policy(const std::string& name) {
   return "--policy=" + name;
 }

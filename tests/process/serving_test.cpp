@@ -13,8 +13,6 @@ using namespace baton::test;
 
 namespace {
 
-const std::string last_request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-
 template <class Key>
 std::vector<int> counts_of(const std::map<Key, int>& shares) {
   std::vector<int> counts;

@@ -16,8 +16,6 @@ using namespace baton::test;
 
 namespace {
 
-const std::string last_request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-
 /// How many clients a worker holds that does not run on meanwhile.
 std::size_t connections_of(pid_t pid) {
   return sockets_of(pid).size() - 2;  // less its listener and its channel

@@ -13,6 +13,7 @@
 
 namespace baton::test {
 
+inline const std::string last_request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 inline const std::string plain_request = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 struct Response {

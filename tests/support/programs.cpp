@@ -43,6 +43,10 @@ std::string asio_worker() {
   return built("tests/baton_asio_worker");
 }
 
+std::string adding_worker() {
+  return built("tests/baton_adding_worker");
+}
+
 std::string example() {
   return built("tests/example/build/asio_worker");
 }

@@ -12,6 +12,7 @@ std::string foreign_worker();     ///< serves, and breaks others
 std::string handed_worker();      ///< is handed connections
 std::string inheriting_worker();  ///< has its listener from the start
 std::string asio_worker();        ///< serves with the fair acceptor, without a master
+std::string adding_worker();      ///< counts in the shared state, through the library
 std::string example();            ///< examples/asio_worker, built with what is installed
 
 /// Whether they were built with AddressSanitizer, which costs time and keeps freed memory for a while.

@@ -115,14 +115,14 @@ TEST_CASE("verbs: every path, method and command is there once, and all forms sh
   REQUIRE(json.size() == verbs().size());
   for (std::size_t i = 0; i < verbs().size(); ++i) {
     const Verb& verb = verbs()[i];
-    CHECK(verb_at(verb.path) == &verb);
+    CHECK(verb_at(verb.method, verb.path) == &verb);
     CHECK(json[i].at("method").as_string() == boost::json::string_view(verb.method));
     CHECK(json[i].at("help").as_string() == boost::json::string_view(verb.help));
     if (verb.command.empty()) continue;
     CHECK(verb_of_command(verb.command) == &verb);
     CHECK(contains(verbs_help(), "baton " + std::string(verb.command)));
   }
-  CHECK(verb_at("/nothing") == nullptr);
+  CHECK(verb_at("GET", "/nothing") == nullptr);
   CHECK(verb_of_command("") == nullptr);
 }
 

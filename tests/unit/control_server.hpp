@@ -10,6 +10,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -43,8 +44,19 @@ class FakeCommands final : public Commands {
   }
   void reload(Done done) override { ask("reload", std::move(done)); }
   void stop(Done done) override { ask("stop", std::move(done)); }
+  void send(const Addressee& to, const boost::json::value& message, std::optional<std::chrono::milliseconds> time_limit,
+            Done done) override {
+    ask("send " + std::to_string(to.number) + " " + boost::json::serialize(message) +
+            (time_limit ? " within " + std::to_string(time_limit->count()) : ""),
+        std::move(done));
+  }
+  std::string carry_out(const state::Wish& wish) override {
+    return "{" + state::carry_out(store, wish, state::Moment{}) + "}";
+  }
+  [[nodiscard]] Events& changes() override { return changes_; }
   [[nodiscard]] Events& events() override { return events_; }
 
+  state::Store store;
   std::vector<Asked> asked;
   std::function<void(const std::string&, const Done&)> on_ask;  ///< runs within the command
   boost::json::object shown{{"name", "fake"}};
@@ -56,6 +68,7 @@ class FakeCommands final : public Commands {
   }
 
   Events events_;
+  Events changes_;
 };
 
 struct ControlServer {

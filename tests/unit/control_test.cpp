@@ -32,7 +32,7 @@ TEST_CASE("control: the table, the status and a second request on the same conne
   const ControlAnswer table = peer.request("GET /");
   CHECK(table.status == 200);
   CHECK(table.keeps_alive);
-  CHECK(table.json().at("verbs").as_array().size() == 6);
+  CHECK(table.json().at("verbs").as_array().size() == 12);
   CHECK(table.json().at("verbs").at(1).at("path").as_string() == "/status");
   const ControlAnswer status = peer.request("GET /status");
   CHECK(status.status == 200);
@@ -223,14 +223,14 @@ TEST_CASE("control: 1 MB of header gets 431 and a large body 413, and both can b
   target.send("GET /" + std::string(1'000'000, 'x'));
   CHECK(target.answer().status == 431);
   ControlPeer body(server);
-  body.send("POST /scale HTTP/1.1\r\nContent-Length: 65537\r\n\r\n" + std::string(65'537, ' '));
+  body.send("POST /scale HTTP/1.1\r\nContent-Length: 1049601\r\n\r\n" + std::string(1'049'601, ' '));
   CHECK(body.answer().status == 413);
   ControlPeer chunked(server);
-  chunked.send("POST /scale HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" + std::string(0x20000, ' '));
+  chunked.send("POST /scale HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + std::string(0x200000, ' '));
   CHECK(chunked.answer().status == 413);
   ControlPeer fitting(server);
   const std::string to = R"({"to":8})";
-  CHECK(fitting.request("POST /scale?wait=no", to + std::string(65'536 - to.size(), ' ')).status == 202);
+  CHECK(fitting.request("POST /scale?wait=no", to + std::string(1'049'600 - to.size(), ' ')).status == 202);
 }
 
 TEST_CASE("control: a client that expects 100 Continue gets it before its body") {
@@ -625,6 +625,74 @@ TEST_CASE("control: without a descriptor left an idle connection gives way to a 
   ControlPeer good(server);
   CHECK(good.request("GET /status").status == 200);
   CHECK(idle.is_closed());
+}
+
+TEST_CASE("control: the shared state by its paths, with versions, times, sums, pages and refusals") {
+  const NoLeak no_leak;
+  ControlServer server;
+  ControlPeer peer(server);
+  const auto body = [&](const std::string& line, const std::string& value = "") {
+    const ControlAnswer answer = peer.request(line, value);
+    return std::to_string(answer.status) + " " + answer.body.substr(0, answer.body.size() - 1);
+  };
+  CHECK(body("PUT /state/a%2Fb", R"({"x":[1,2]})") == R"(200 {"version":1})");
+  CHECK(body("GET /state/a%2Fb") == R"(200 {"key":"a/b","value":{"x":[1,2]},"version":1})");
+  CHECK(body("GET /state/a/b") == R"(200 {"key":"a/b","value":{"x":[1,2]},"version":1})");
+  CHECK(body("PUT /state/a/b?version=7", "1") ==
+        R"(409 {"ok":false,"code":"conflict","error":"\"a/b\" has version 1, not 7","version":1})");
+  CHECK(body("PUT /state/a/b?version=1&ttl=1h", "1") == R"(200 {"version":2})");
+  CHECK(body("POST /state/n?add=41") == R"(200 {"value":41,"version":3})");
+  CHECK(body("POST /state/n") == R"(200 {"value":42,"version":4})");
+  CHECK(body("POST /state/n?add=-2") == R"(200 {"value":40,"version":5})");
+  CHECK(body("GET /state?prefix=n&limit=1") == R"(200 {"entries":[{"key":"n","value":40,"version":5}],"more":false})");
+  CHECK(body("DELETE /state/n") == R"(200 {"version":6})");
+  CHECK(body("GET /state/n") == R"(404 {"ok":false,"code":"missing","error":"there is no \"n\""})");
+  CHECK(peer.request("PUT /state/n", "{").message().starts_with("the body is not JSON"));
+  CHECK(peer.request("PUT /state/n", '"' + std::string(70'000, 'x') + '"').status == 413);
+  CHECK(peer.request("PUT /state/n?version=x", "1").status == 400);
+  CHECK(peer.request("POST /state/n?add=many").message() == "\"many\" is no whole number of 64 bits");
+  CHECK(peer.request("GET /state/%2").status == 400);
+  CHECK(peer.request("GET /state?watch=maybe").status == 400);
+  CHECK(peer.request("GET /state/").status == 404);
+  const ControlAnswer wrong = peer.request("PATCH /state/n");
+  CHECK(wrong.status == 405);
+  CHECK(wrong.allow == "GET, PUT, DELETE, POST");
+}
+
+TEST_CASE("control: a message is what the body says, and a wrong one is refused") {
+  const NoLeak no_leak;
+  ControlServer server;
+  server.commands.on_ask = [](const std::string&, const Done& done) { done({true, "asked", R"({"y":1})"}); };
+  ControlPeer peer(server);
+  const ControlAnswer answer = peer.request("POST /send", R"({"to":2,"message":{"a":1},"timeout":"2s"})");
+  CHECK(answer.body == "{\"ok\":true,\"message\":\"asked\",\"reply\":{\"y\":1}}\n");
+  CHECK(server.commands.asked.back().what == "send 2 {\"a\":1} within 2000");
+  for (const char* each : {"", "[]", R"({"to":2})", R"({"message":2})", R"({"to":0,"message":2})",
+                           R"({"to":1,"message":2,"timeout":5})", R"({"to":1,"message":2,"timeout":"0"})"}) {
+    CAPTURE(each);
+    CHECK(peer.request("POST /send", each).status == 400);
+  }
+}
+
+TEST_CASE("control: at the workers' door there are messages and the shared state, and nothing else") {
+  const NoLeak no_leak;
+  ControlServer server;
+  server.control.reset();
+  server.settle();
+  server.control = std::make_unique<Control>(server.context.get_executor(), server.commands, server.path,
+                                             ControlLimits{}, ControlAccess{Door::workers});
+  server.commands.on_ask = [](const std::string&, const Done& done) { done({true, "asked"}); };
+  ControlPeer peer(server);
+  for (const char* each : {"POST /scale?to=2", "POST /reload", "POST /stop", "GET /status", "GET /events"}) {
+    CAPTURE(each);
+    const ControlAnswer answer = peer.request(each);
+    CHECK(answer.status == 403);
+    CHECK(answer.message().find("is not for workers") != std::string::npos);
+  }
+  CHECK(server.commands.asked.empty());
+  CHECK(peer.request("GET /").status == 200);
+  CHECK(peer.request("PUT /state/a", "1").status == 200);
+  CHECK(peer.request("POST /send", R"({"to":"all","message":1})").status == 200);
 }
 
 }  // namespace baton::test

@@ -1,0 +1,107 @@
+// Process tests. Messages to workers that don't read, and what the state file keeps beyond the master's end.
+#include <fmt/format.h>
+
+#include <boost/json/parse.hpp>
+#include <csignal>
+#include <string>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/client.hpp"
+#include "tests/support/files.hpp"
+#include "tests/support/harness.hpp"
+#include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
+
+using namespace baton::test;
+
+namespace {
+
+std::string request_with(const std::string& line, const std::string& body) {
+  return fmt::format("{} HTTP/1.1\r\nHost: baton\r\nContent-Length: {}\r\n\r\n{}", line, body.size(), body);
+}
+
+/// On a connection that is kept.
+Response ask_control(Connection& connection, const std::string& line, const std::string& body = "") {
+  REQUIRE(connection.send(request_with(line, body)));
+  return connection.read_response();
+}
+
+std::string message_of(const Response& response) {
+  return std::string(boost::json::parse(response.body).at("message").as_string());
+}
+
+}  // namespace
+
+TEST_CASE("when the master is killed, every change that it had answered is in the state file") {
+  const Directory directory;
+  const std::vector<std::string> arguments{"-w", "1", "--state-file", directory / "state.db"};
+  std::int64_t answered = 0;
+  {
+    Baton baton(arguments);
+    baton.workers();
+    Connection connection("unix:" + baton.control());
+    for (; answered < 300; ++answered)
+      REQUIRE(ask_control(connection, fmt::format("PUT /state/{}", answered), std::to_string(answered)).status == 200);
+    // From here on it dies at any moment.
+    const std::string all_at_once = request_with("POST /state/sum?add=1", "");
+    std::string many;
+    for (int i = 0; i < 200; ++i) many += all_at_once;
+    connection.send(many);
+    for (int i = 0; i < 20; ++i) connection.read_response();
+    baton.signal(SIGKILL);
+    CHECK(baton.program().wait_for_end() == "signal 9");
+  }
+  Baton baton(arguments);
+  CHECK(baton.wait_for("state of").find("state of 301 keys from") != std::string::npos);
+  Connection connection("unix:" + baton.control());
+  for (std::int64_t i = 0; i < answered; ++i)
+    CHECK(boost::json::parse(ask_control(connection, fmt::format("GET /state/{}", i)).body).at("value") == i);
+  CHECK(boost::json::parse(ask_control(connection, "GET /state/sum").body).at("value").as_int64() >= 20);
+}
+
+TEST_CASE("the state outlives workers and reloads, and what has a time to live goes by itself") {
+  Baton baton({"-w", "2"});
+  baton.workers();
+  Connection connection("unix:" + baton.control());
+  CHECK(ask_control(connection, "PUT /state/a?ttl=300ms", "1").status == 200);
+  CHECK(ask_control(connection, "PUT /state/b", "2").status == 200);
+  reload(baton);
+  CHECK(becomes_true([&] { return ask_control(connection, "GET /state").body.find("\"a\"") == std::string::npos; }));
+  CHECK(ask_control(connection, "GET /state/b").status == 200);
+}
+
+TEST_CASE("a worker that does not read is told apart from one that is not there, and what waits for it is bounded") {
+  Baton baton({"-w", "1", "--dialect", "channel", "--ready", "message", "--", "tail", "-f", "/dev/null"});
+  REQUIRE(becomes_true([&] { return children_of(baton.pid()).size() == 1; }));
+  Connection connection("unix:" + baton.control());
+  const std::string message = R"({"to":1,"message":")" + std::string(1'000'000, 'x') + "\"}";
+  int sent = 0;
+  while (ask_control(connection, "POST /send", message).status == 200) REQUIRE(++sent < 20);
+  CHECK(sent >= 8);
+  CHECK(message_of(ask_control(connection, "POST /send", message)).find("does not read its channel") !=
+        std::string::npos);
+  CHECK(message_of(ask_control(connection, "POST /send", R"({"to":2,"message":1})")) == "there is no worker 2");
+  CHECK(ask_control(connection, "POST /send", R"({"to":1,"message":")" + std::string(1'049'000, 'x') + "\"}").status ==
+        400);
+}
+
+TEST_CASE("baton's own workers take no messages, and say so; a state file that is none is refused") {
+  Baton baton({"-w", "1"});
+  baton.workers();
+  Connection connection("unix:" + baton.control());
+  const Response response = ask_control(connection, "POST /send", R"({"to":"all","message":1})");
+  CHECK(response.status == 409);
+  CHECK(message_of(response).find("worker 1 takes no messages: it is baton's own") == 0);
+  Program refused({{programs::baton(), "-l", "127.0.0.1:0", "--state-file", "/dev/null"}, {}, {}, {}});
+  CHECK(refused.wait_for_end() == "code 1");
+  CHECK(refused.errors().find("the state file /dev/null:") != std::string::npos);
+}
+
+TEST_CASE("a command's workers have a door, and a baton among them makes its own") {
+  Baton baton({"-w", "1", "--dialect", "channel", "--ready", "message", "--", "sh", "-c",
+               fmt::format("echo \"door $BATON_CONTROL\" >&2; exec '{}' -l 127.0.0.1:0 -w 1", programs::baton())});
+  CHECK(baton.wait_for("door ").find(fmt::format("door {}.workers", baton.control())) != std::string::npos);
+  CHECK(baton.wait_for("| ").find("can't") == std::string::npos);
+  CHECK(baton.program().read_until([&] { return baton.count("worker 1 pid") > 0 && baton.log_has("listening on"); }));
+  baton.program().wait_for("listening on", 2);
+}
