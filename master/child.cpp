@@ -26,7 +26,7 @@ namespace {
 
 namespace process = boost::process::v2;
 
-constexpr int first_descriptor = 3;
+constexpr int first_inherited = 3;
 
 /// The variable in the child's environment that it fills in itself.
 class OwnPid {
@@ -62,7 +62,7 @@ struct ChildSetup {
   boost::system::error_code on_setup(Launcher& launcher, const std::filesystem::path& /*executable*/,
                                      const char* const*& command_line) {
     for (std::size_t i = 0; i < descriptors.size(); ++i)
-      launcher.fd_whitelist.push_back(first_descriptor + static_cast<int>(i));
+      launcher.fd_whitelist.push_back(first_inherited + static_cast<int>(i));
     command_line = arguments;
     return {};
   }
@@ -81,7 +81,7 @@ struct ChildSetup {
     // highest descriptor it is told to keep.
     ::close_range(STDERR_FILENO + 1, std::numeric_limits<unsigned>::max(), CLOSE_RANGE_CLOEXEC);
     for (std::size_t i = 0; i < descriptors.size(); ++i)
-      if (::dup2(descriptors[i].get(), first_descriptor + static_cast<int>(i)) == -1) return failure();
+      if (::dup2(descriptors[i].get(), first_inherited + static_cast<int>(i)) == -1) return failure();
     if (!apply(outfit.traits, note)) return failure();
     note.put(Step::program);
     own_pid.fill_in();
@@ -96,7 +96,7 @@ struct ChildSetup {
 
 /// Above the numbers that they are to have in the child, so that none of them is in another's way.
 std::vector<Fd> raised(const std::vector<Fd>& descriptors) {
-  const int least = first_descriptor + static_cast<int>(descriptors.size());
+  const int least = first_inherited + static_cast<int>(descriptors.size());
   std::vector<Fd> above;
   above.reserve(descriptors.size());
   for (const Fd& each : descriptors) above.emplace_back(check(::fcntl(each.get(), F_DUPFD_CLOEXEC, least), "fcntl"));
@@ -108,8 +108,8 @@ std::vector<Fd> raised(const std::vector<Fd>& descriptors) {
 std::vector<Fd> occupied(std::size_t count) {
   std::vector<Fd> taken;
   for (std::size_t i = 0; i < count; ++i) {
-    Fd next{check(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, first_descriptor), "fcntl")};
-    if (next.get() >= first_descriptor + static_cast<int>(count)) break;
+    Fd next{check(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, first_inherited), "fcntl")};
+    if (next.get() >= first_inherited + static_cast<int>(count)) break;
     taken.push_back(std::move(next));
   }
   return taken;

@@ -81,7 +81,7 @@ TcpAddress port_asked(const Query& query) {
   return address;
 }
 
-bool is_printable(const std::string& text) {
+bool has_no_control_character(const std::string& text) {
   return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; });
 }
 
@@ -89,7 +89,7 @@ bool is_printable(const std::string& text) {
 void check_kind(const Query& query) {
   const std::string address = query.address.value_or("");
   if (address.size() > longest_address) refuse(EINVAL, fmt::format("an address of {} bytes", address.size()));
-  if (!is_printable(address))
+  if (!has_no_control_character(address))
     refuse(EINVAL, "an address with control characters (Node's cluster has no abstract sockets: --listen unix:@name)");
   if (query.is_udp())
     refuse(ENOTSUP, fmt::format("UDP, {}: baton shares stream sockets only (bind({{ exclusive: true }}) binds in the "

@@ -48,7 +48,7 @@ std::optional<std::string> percent_decoded(std::string_view text) {
   return decoded;
 }
 
-bool is_printable(std::string_view text) {
+bool is_plain_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
@@ -64,7 +64,7 @@ std::string excerpt(std::string_view text) {
 class Parameters {
  public:
   std::optional<Reply> add(std::string name, std::string value) {
-    if (!is_printable(name) || !is_printable(value))
+    if (!is_plain_ascii(name) || !is_plain_ascii(value))
       return malformed(fmt::format("the parameter \"{}\" is not plain ASCII", excerpt(name)));
     const auto [at, is_new] = values_.emplace(std::move(name), std::move(value));
     if (is_new) return std::nullopt;

@@ -13,20 +13,21 @@
 namespace baton {
 namespace {
 
-constexpr std::array<std::string_view, 5> names{"channel", "node-cluster", "listen-fds", "einhorn", "server-starter"};
+constexpr std::array<std::string_view, 5> dialect_names{"channel", "node-cluster", "listen-fds", "einhorn",
+                                                        "server-starter"};
 
 }  // namespace
 
 std::optional<Dialect> parse_dialect(const std::string& text) {
   if (text == "auto") return std::nullopt;
-  const auto* found = std::find(names.begin(), names.end(), text);
-  if (found == names.end())
-    throw UsageError(fmt::format("\"{}\" is no dialect: auto, {}", text, fmt::join(names, ", ")));
-  return static_cast<Dialect>(found - names.begin());
+  const auto* found = std::find(dialect_names.begin(), dialect_names.end(), text);
+  if (found == dialect_names.end())
+    throw UsageError(fmt::format("\"{}\" is no dialect: auto, {}", text, fmt::join(dialect_names, ", ")));
+  return static_cast<Dialect>(found - dialect_names.begin());
 }
 
 std::string_view name(Dialect dialect) {
-  return names.at(static_cast<std::size_t>(dialect));
+  return dialect_names.at(static_cast<std::size_t>(dialect));
 }
 
 DialectChoice choose_dialect(const std::vector<std::string>& command) {

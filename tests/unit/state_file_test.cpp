@@ -5,7 +5,7 @@
 
 #include "common/error.hpp"
 #include "tests/support/catch.hpp"
-#include "tests/support/files.hpp"
+#include "tests/unit/surroundings.hpp"
 
 namespace baton::test {
 namespace {
@@ -26,7 +26,7 @@ std::string file_refusal(const std::string& path) {
 
 TEST_CASE("what was written is there when the file is opened again, and versions go on") {
   const Directory directory;
-  const std::string path = directory / "state.db";
+  const std::string path = directory.file("state.db");
   const Moment now{std::chrono::hours(1)};
   {
     File file(path);
@@ -53,13 +53,12 @@ TEST_CASE("what was written is there when the file is opened again, and versions
 
 TEST_CASE("a state file that is none, that another has, or that can't be made is refused by its name") {
   const Directory directory;
-  const std::string other = directory / "notes.txt";
-  write_file(other, std::string(2000, 'x'));
+  const std::string other = directory.write("notes.txt", std::string(2000, 'x'));
   CHECK(file_refusal(other).find("notes.txt: it is no SQLite database (--state-file names another)") !=
         std::string::npos);
-  const File held(directory / "held.db");
-  CHECK(file_refusal(directory / "held.db").find("another process has it open") != std::string::npos);
-  CHECK(file_refusal(directory / "missing/x.db").find("no such file or directory") != std::string::npos);
+  const File held(directory.file("held.db"));
+  CHECK(file_refusal(directory.file("held.db")).find("another process has it open") != std::string::npos);
+  CHECK(file_refusal(directory.file("missing/x.db")).find("no such file or directory") != std::string::npos);
 }
 
 }  // namespace baton::test
