@@ -207,6 +207,16 @@ Channel::Sent Channel::send(std::string_view line, std::optional<Fd> handle) {
   return flush();
 }
 
+Channel::Sent Channel::add(std::string_view line) {
+  if (unsent_ + line.size() + 1 > limits_.unsent) return Sent::full;
+  // Of one that has begun to go out, or that takes a descriptor along, the rest is left as it is.
+  const bool may_join = !outgoing_.empty() && outgoing_.back().sent == 0 && !outgoing_.back().handle;
+  if (!may_join) outgoing_.emplace_back();
+  outgoing_.back().bytes.append(line).push_back('\n');
+  unsent_ += line.size() + 1;
+  return Sent::queued;
+}
+
 Channel::Sent Channel::send_now(std::string_view line, std::span<const int> handles) {
   if (!outgoing_.empty()) return Sent::full;
   static const char newline = '\n';

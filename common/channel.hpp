@@ -61,6 +61,10 @@ class Channel {
   /// The channel owns the handle from here on, and closes it as soon as the kernel has it.
   Sent send(std::string_view line, std::optional<Fd> handle = std::nullopt);
 
+  /// The same without a descriptor, for several lines in a row: they go out together by the next send() or flush().
+  /// `queued` or `full`.
+  Sent add(std::string_view line);
+
   /// Sends `line` and, with its first byte, up to 253 descriptors, which stay the caller's: at once or not at all. For
   /// whoever has another use for them when there is no room. `full`: nothing was sent, and nothing is kept. `queued`:
   /// all was sent but the end of the line.

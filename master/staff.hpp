@@ -140,6 +140,7 @@ class Staff {
   void greet(WorkerHandle& worker);
   void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
   boost::asio::awaitable<void> follow_channel(Handle worker);
+  void send_gathered();
   boost::asio::awaitable<void> flush_channel(Handle worker);
   boost::asio::awaitable<void> follow_notices(Handle worker);
   boost::asio::awaitable<void> follow_acks(Handle worker);
@@ -165,6 +166,8 @@ class Staff {
   std::map<int, Handle> workers_;  ///< alive, by id
   std::set<pid_t> strangers_;      ///< children that this process had before it was baton (sidecar & exec baton)
   std::set<pid_t> killed_orphans_;
+  bool gathers_ = false;     ///< what is posted, till all that was read together is heard
+  std::set<int> gathered_;   ///< whom it is for
   bool recovering_ = false;  ///< wake-ups, once for all the deaths of this moment
 };
 

@@ -111,11 +111,27 @@ void Staff::send(WorkerHandle& worker, std::string_view line, std::optional<Fd> 
 Channel::Sent Staff::post(int id, std::string_view line) {
   WorkerHandle& worker = at(id);
   if (!worker.channel_end) return Channel::Sent::closed;
-  const Channel::Sent sent = worker.channel_end->channel.send(line);
+  Channel& channel = worker.channel_end->channel;
+  const Channel::Sent sent = gathers_ ? channel.add(line) : channel.send(line);
+  if (gathers_ && sent == Channel::Sent::queued) {
+    gathered_.insert(id);
+    return sent;
+  }
   worker.wants_room = worker.wants_room || sent == Channel::Sent::full;
   const bool is_unfinished = sent == Channel::Sent::full || sent == Channel::Sent::queued;
   if (is_unfinished && !std::exchange(worker.flushing, true)) start_task(executor_, flush_channel(workers_.at(id)));
   return sent;
+}
+
+/// Many answers in one write.
+void Staff::send_gathered() {
+  for (const int id : std::exchange(gathered_, {})) {
+    const auto found = workers_.find(id);
+    if (found == workers_.end() || !found->second->channel_end) continue;
+    const bool is_unfinished = found->second->channel_end->channel.flush() == Channel::Sent::queued;
+    if (is_unfinished && !std::exchange(found->second->flushing, true))
+      start_task(executor_, flush_channel(found->second));
+  }
 }
 
 asio::awaitable<void> Staff::flush_channel(Handle worker) {
@@ -141,7 +157,10 @@ asio::awaitable<void> Staff::follow_channel(Handle worker) {
     Channel::Batch batch = worker->channel_end->channel.receive();
     for (const std::string& fault : batch.faults)
       if (may_log(*worker)) log::warning("{}: {}", worker->name(), fault);
+    gathers_ = true;
     for (Frame& frame : batch.frames) on_message(*worker, std::move(frame));
+    gathers_ = false;
+    send_gathered();
     if (!batch.closed) continue;
     worker->channel_end.reset();
     log::debug("{}: the channel has ended", worker->name());

@@ -48,6 +48,8 @@ class Correspondence {
 
   /// A message of the program's.
   Channel::Sent send(std::string_view line) { return channel_.send(line); }
+  /// The same, but it may go out with later ones: by flush().
+  Channel::Sent add(std::string_view line) { return channel_.add(line); }
   Channel::Sent flush() { return channel_.flush(); }
   [[nodiscard]] bool has_unsent() const { return channel_.has_unsent(); }
 

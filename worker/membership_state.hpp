@@ -119,7 +119,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     auto question = std::make_shared<Question>();
     const std::int64_t id = ++last_question_;
     wish["id"] = id;
-    if (const error_code error = send(boost::json::serialize(wish)))
+    if (const error_code error = add(boost::json::serialize(wish)))
       question->answer = std::tuple(error, boost::json::object{});
     else
       questions_[id] = question;
@@ -139,6 +139,18 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     flush();
     if (sent == Channel::Sent::full) return boost::asio::error::no_buffer_space;
     return sent == Channel::Sent::closed ? boost::asio::error::broken_pipe : error_code{};
+  }
+
+  /// As send(), in one write with what else is asked in this turn of the loop.
+  error_code add(std::string_view line) {
+    if (!correspondence_) return boost::asio::error::not_connected;
+    if (correspondence_->add(line) == Channel::Sent::full) return boost::asio::error::no_buffer_space;
+    if (!std::exchange(flushes_soon_, true))
+      boost::asio::post(news_.get_executor(), [self = shared_from_this()] {
+        self->flushes_soon_ = false;
+        self->contain([&] { self->flush(); });
+      });
+    return {};
   }
 
   void ask_to_retire(std::string_view why) {
@@ -362,6 +374,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   bool had_channel_ = false;
   bool is_reading_ = false;
   bool is_flushing_ = false;
+  bool flushes_soon_ = false;
   bool wants_messages_ = false;
   bool has_dropped_ = false;
 };

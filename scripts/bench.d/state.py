@@ -70,13 +70,13 @@ def count(protocol, path, connections, at_once, seconds):
 
 def count_on_channel(control, errors, at_once):
     """By one worker with the library, which tells how long it took."""
-    errors.seek(0, os.SEEK_END)
+    before = errors.stat().st_size
     message = json.dumps({"adds": ADDS, "at_once": at_once})
     subprocess.run([str(BATON), "send", "--control", str(control), "1", message], check=True, capture_output=True)
     end = time.monotonic() + DEADLINE_S
     text = ""
     while '"seconds"' not in text or not text.endswith("\n"):
-        text += errors.read()
+        text = errors.read_text(encoding="utf-8")[before:]
         if time.monotonic() > end:
             raise BenchError("the worker did not count")
         time.sleep(0.005)
@@ -139,7 +139,7 @@ def main(options):
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         place = Path(directory)
         sockets = {name: place / f"{name}.sock" for name in ("redis", "http", "http-file", "channel")}
-        errors = stack.enter_context(open(place / "errors", "w+", encoding="utf-8"))
+        errors = place / "errors"
         listen = ["-l", f"unix:{place}/listen", "-w", "1"]
         stack.enter_context(running([shutil.which("redis-server"), "--port", "0", "--unixsocket", str(sockets["redis"]),
                                      "--save", "", "--appendonly", "no", "--dir", directory]))
@@ -148,10 +148,10 @@ def main(options):
         stack.enter_context(running([BATON, "-l", f"unix:{place}/listen2", "-w", "1", "--control", sockets["http-file"],
                                      "--state-file", place / "state.db"], **quiet))
         stack.enter_context(running([BATON, "-l", f"unix:{place}/listen3", "-w", "1", "--control", sockets["channel"],
-                                     "--", worker], stderr=errors))
+                                     "--", worker], stderr=stack.enter_context(errors.open("w"))))
         for path in sockets.values():
             wait_until(lambda path=path: answers(path), path.name)
-        wait_until(lambda: "ready" in (place / "errors").read_text(), "the worker")
+        wait_until(lambda: "ready" in errors.read_text(encoding="utf-8"), "the worker")
         for _ in range(options.rounds):
             one_round(sockets, errors, options.seconds, samples)
     text = report(samples, options.rounds, options.seconds)

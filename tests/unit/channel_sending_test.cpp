@@ -181,4 +181,22 @@ TEST_CASE("a queued descriptor is closed with its channel") {
   CHECK(ends.channel.has_unsent());
 }
 
+TEST_CASE("lines that are gathered go out in order, in one piece, and not into one that takes a descriptor along") {
+  const NoLeak no_leak;
+  auto [mine, peers] = make_channel_pair();
+  Channel channel(std::move(mine), {.unsent = 40});
+  Channel peer(std::move(peers));
+  CHECK(channel.add("1") == Channel::Sent::queued);
+  CHECK(channel.add("2") == Channel::Sent::queued);
+  CHECK(peer.receive().frames.empty());
+  CHECK(channel.send("3") == Channel::Sent::whole);
+  CHECK(channel.add(std::string(40, '4')) == Channel::Sent::full);
+  CHECK(channel.add("5") == Channel::Sent::queued);
+  CHECK(channel.flush() == Channel::Sent::whole);
+  const Channel::Batch batch = peer.receive();
+  REQUIRE(batch.frames.size() == 4);
+  const int expected[] = {1, 2, 3, 5};
+  for (std::size_t i = 0; i < 4; ++i) CHECK(batch.frames[i].value == expected[i]);
+}
+
 }  // namespace baton::test
