@@ -14,7 +14,7 @@ set(library_headers
   worker/inheritance.hpp
   worker/membership.hpp
   worker/membership_state.hpp
-  worker/notifier.hpp
+  common/notifier.hpp
   worker/turnstile.hpp)
 set(library_package ${CMAKE_INSTALL_LIBDIR}/cmake/baton)
 

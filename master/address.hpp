@@ -6,10 +6,13 @@
 #include <boost/asio/ip/address.hpp>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+
+#include "common/fd.hpp"
 
 namespace baton {
 
@@ -47,6 +50,7 @@ using ListenAddress = std::variant<TcpAddress, UnixAddress>;
 struct NamedAddress {
   std::string name;
   ListenAddress address;
+  std::shared_ptr<const Fd> given = {};  ///< the socket itself, where this process was given one (LISTEN_FDS)
 };
 
 /// What a listener without a name of its own is called: the word in Node's documentation.

@@ -220,6 +220,14 @@ Listener bind_to(const ListenAddress& address, Sharing sharing) {
   return bind_unix(std::get<UnixAddress>(address));
 }
 
+Listener take_given(const NamedAddress& wanted) {
+  const auto* const network = std::get_if<TcpAddress>(&wanted.address);
+  Fd socket = wanted.given->duplicate();
+  if (network != nullptr && network->defer_accept.count() > 0)
+    set_option(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(network->defer_accept.count()));
+  return {std::move(socket), to_string(wanted.address), std::nullopt, Fd{}};
+}
+
 Listener listen_on(const ListenAddress& address, int backlog, Sharing sharing) {
   Listener listener = bind_to(address, sharing);
   // listen(2) can still meet EADDRINUSE where two sockets with SO_REUSEADDR were bound at the same time.

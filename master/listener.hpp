@@ -56,6 +56,10 @@ enum class Sharing : std::uint8_t {
 /// A bound socket that does not listen yet. Throws ListenError, which names the address, the cause and the way out.
 Listener bind_to(const ListenAddress& address, Sharing sharing = Sharing::none);
 
+/// The socket that this process was given for that address: a descriptor of its own, and no file, which is the giver's.
+/// It listens already. Throws std::system_error.
+Listener take_given(const NamedAddress& wanted);
+
 /// `backlog` in connections; the kernel lowers it to net.core.somaxconn. Throws ListenError.
 Listener listen_on(const ListenAddress& address, int backlog, Sharing sharing = Sharing::none);
 

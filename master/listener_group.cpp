@@ -66,7 +66,8 @@ void ListenerGroup::prepare(unsigned post, int backlog, bool refuses) {
   if (found == vaults_.end()) {
     // Those on one port follow the first, whose port the kernel may have chosen.
     const bool follows = policy_.shares_port() && !address_.empty();
-    const NamedAddress wanted{name(), follows ? parse_address(address_, 0) : policy_.address(wanted_.address, place)};
+    const NamedAddress wanted{name(), follows ? parse_address(address_, 0) : policy_.address(wanted_.address, place),
+                              wanted_.given};
     auto made = listens ? std::make_shared<Vault>(wanted, backlog, alarm_, sharing)
                         : std::make_shared<Vault>(wanted, alarm_, sharing);
     if (address_.empty()) address_ = made->address();

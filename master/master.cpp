@@ -25,6 +25,7 @@
 #include "master/options.hpp"
 #include "master/pid_file.hpp"
 #include "master/policy/combinations.hpp"
+#include "master/service_manager.hpp"
 #include "master/supervisor.hpp"
 #include "master/task.hpp"
 
@@ -35,7 +36,8 @@ namespace asio = boost::asio;
 
 class Master {
  public:
-  explicit Master(std::vector<std::string> arguments) : arguments_(std::move(arguments)) {}
+  Master(std::vector<std::string> arguments, GivenSockets sockets)
+      : arguments_(std::move(arguments)), sockets_(std::move(sockets)) {}
 
   void run(Options options);
 
@@ -49,12 +51,15 @@ class Master {
   void end();
 
   std::vector<std::string> arguments_;  ///< read again by every reload
+  GivenSockets sockets_;
   asio::io_context context_{1};
   asio::signal_set signals_{context_};
   std::optional<PidFile> pid_file_;
-  Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_); }, [this] { end(); }};
+  Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_, sockets_); },
+                         [this] { end(); }};
   std::optional<Control> control_;
   std::optional<Control> door_;  ///< the workers'
+  std::optional<ServiceManager> service_manager_;
   bool ended_ = false;
   bool ends_with_terminal_ = false;  ///< it was started in one, and without nohup
 };
@@ -79,6 +84,7 @@ void Master::run(Options options) {
   open_control();
   supervisor_.start();
   announce();
+  service_manager_.emplace(context_.get_executor(), supervisor_);
   start_task(context_.get_executor(), follow_signals());
   context_.run();
 }
@@ -142,6 +148,7 @@ void Master::scale_by(std::string_view amount) {
 void Master::end() {
   ended_ = true;  // a signal may be on its way to follow_signals(), where there is nothing to cancel then
   signals_.cancel();
+  if (service_manager_) service_manager_->end();
   if (control_) control_->close();
   if (door_) door_->close();
 }
@@ -175,7 +182,8 @@ void Master::on_signal(int signal) {
 int run_master(const std::vector<std::string>& arguments) {
   // Of a worker that becomes a master it is the door to its own master.
   if (std::getenv("BATON_WORKER") != nullptr) ::unsetenv("BATON_CONTROL");
-  const Options options = parse_options(arguments);
+  GivenSockets sockets = GivenSockets::take();
+  const Options options = parse_options(arguments, sockets);
   check_combinations(options, options.workers);
   log::start(options.worker.log, {"master"});
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
@@ -185,7 +193,7 @@ int run_master(const std::vector<std::string>& arguments) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  Master(arguments).run(options);
+  Master(arguments, std::move(sockets)).run(options);
   return EXIT_SUCCESS;
 }
 

@@ -153,10 +153,15 @@ void add_lifecycle_settings(Settings& settings, Options& options, Given& given) 
 }
 
 /// `has_default`: where none is given, there is one.
-std::vector<NamedAddress> addresses(const Given& given, bool has_default) {
+std::vector<NamedAddress> addresses(const Given& given, const GivenSockets& sockets, bool has_default) {
   const Ports ports = given.ports.value_or(default_port);
+  if (given.listen.empty() && !given.ports && !sockets.empty()) return sockets.all();
   if (given.listen.empty() && !given.ports && !has_default) return {};
-  if (given.listen.empty()) return {{std::string(default_listener_name), TcpAddress{std::nullopt, ports, {}, false}}};
+  if (given.listen.empty()) {
+    NamedAddress only{std::string(default_listener_name), TcpAddress{std::nullopt, ports, {}, false}};
+    sockets.assign(only);
+    return {only};
+  }
   std::vector<NamedAddress> parsed;
   std::vector<std::string> seen;
   std::vector<std::string> names;
@@ -170,6 +175,7 @@ std::vector<NamedAddress> addresses(const Given& given, bool has_default) {
       throw UsageError(fmt::format("--listen: two listeners are named {}", named.name));
     seen.push_back(address);
     names.push_back(named.name);
+    sockets.assign(named);
     parsed.push_back(std::move(named));
   }
   return parsed;
@@ -228,7 +234,7 @@ void apply_kind(Options& options, const Given& given) {
 
 }  // namespace
 
-Options parse_options(std::vector<std::string> arguments) {
+Options parse_options(std::vector<std::string> arguments, const GivenSockets& sockets) {
   Options options;
   // CLI11 would take flags behind the command for ours.
   if (const auto dashes = std::find(arguments.begin(), arguments.end(), "--"); dashes != arguments.end()) {
@@ -252,7 +258,7 @@ Options parse_options(std::vector<std::string> arguments) {
   settings.parse(arguments);
 
   apply_dialect(options, given);
-  options.listen = addresses(given, !asks_for_listeners(options.dialect));
+  options.listen = addresses(given, sockets, !asks_for_listeners(options.dialect));
   apply_defer_accept(options, given);
   if (!options.command.empty())
     check_placeholders(options.command, options.listen, inherits_listeners(options.dialect));

@@ -11,6 +11,7 @@
 #include "common/worker_settings.hpp"
 #include "master/address.hpp"
 #include "master/dialect.hpp"
+#include "master/given_sockets.hpp"
 #include "master/policy.hpp"
 #include "master/process_options.hpp"
 
@@ -50,8 +51,9 @@ struct Options {
   std::vector<std::string> warnings;  ///< to be logged once there is a log
 };
 
-/// `arguments` without the program's name. Throws UsageError, InformationAsked.
-Options parse_options(std::vector<std::string> arguments);
+/// `arguments` without the program's name. `given`: sockets that are listened on in the place of ours. Throws
+/// UsageError, InformationAsked.
+Options parse_options(std::vector<std::string> arguments, const GivenSockets& given = {});
 
 std::string_view name(Readiness readiness);
 

@@ -47,7 +47,8 @@ ListenAddress as_bound(const NamedAddress& wanted, const std::string& address) {
 
 Vault::Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm, Sharing sharing)
     : wanted_(std::move(wanted)), alarm_(alarm) {
-  Listener listener = listen_on(wanted_.address, backlog, sharing);
+  Listener listener = wanted_.given ? take_given(wanted_) : listen_on(wanted_.address, backlog, sharing);
+  if (wanted_.given) check(::listen(listener.socket.get(), backlog), "listen");
   address_ = std::move(listener.address);
   file_ = std::move(listener.file);
   is_listening_ = true;
@@ -57,7 +58,7 @@ Vault::Vault(NamedAddress wanted, int backlog, ListenerAlarm& alarm, Sharing sha
 }
 
 Vault::Vault(NamedAddress wanted, ListenerAlarm& alarm, Sharing sharing) : wanted_(std::move(wanted)), alarm_(alarm) {
-  Listener bound = bind_to(wanted_.address, sharing);
+  Listener bound = wanted_.given ? take_given(wanted_) : bind_to(wanted_.address, sharing);
   address_ = std::move(bound.address);
   file_ = std::move(bound.file);
   park(std::move(bound.socket));
@@ -111,7 +112,7 @@ bool Vault::listens() const {
 }
 
 void Vault::reserve(Sharing sharing) {
-  Listener bound = bind_to(as_bound(wanted_, address_), sharing);
+  Listener bound = wanted_.given ? take_given(wanted_) : bind_to(as_bound(wanted_, address_), sharing);
   file_ = std::move(bound.file);
   is_listening_ = false;
   park(std::move(bound.socket));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/fd.hpp"
-#include "worker/notifier.hpp"
+#include "common/notifier.hpp"
 
 namespace baton {
 

@@ -50,6 +50,12 @@ void check_combinations(const Options& options, unsigned workers) {
                     "reuseport and own-port are for them)",
                     name(options.policy), name(options.dialect)));
   const auto& all = options.listen;
+  for (const NamedAddress& each : all)
+    if (each.given && (options.policy == Policy::reuseport || options.policy == Policy::own_port))
+      refuse(each,
+             fmt::format("a socket from LISTEN_FDS is one, and {} wants one for each worker (shared and the policies "
+                         "that hand connections over need one)",
+                         name(options.policy)));
   const bool has_many = options.policy == Policy::reuseport || options.policy == Policy::own_port;
   if (has_many && all.empty())
     throw UsageError(

@@ -66,7 +66,7 @@ TEST_CASE("cluster: a plain Node program serves in every worker, on a port that 
   CHECK(answering_pids(address, 2) == pids);
   CHECK(baton.program().wait_for(fmt::format("\"port\":{}", port_of(address)), 2).size() == 2);
   const Inodes listening = listening_sockets();
-  CHECK(common_to(sockets_of(baton.pid()), listening) == unix_listener(baton.control()));
+  CHECK(common_to(sockets_of(baton.pid()), listening) == control_listeners(baton.control()));
   const boost::json::object status = baton.status();
   CHECK(status.at("listeners").at(0).at("address").as_string() == address);
   CHECK(status.at("workers").at(1).at("listeners").at(0).as_string() == address);

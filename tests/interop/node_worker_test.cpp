@@ -29,7 +29,7 @@ TEST_CASE("Node's workers serve under baton, and both take part") {
   CHECK(answering_pids(baton.address(), 2) == std::set<pid_t>(pids.begin(), pids.end()));
 
   const Inodes listening = listening_sockets();
-  CHECK(common_to(sockets_of(baton.pid()), listening) == unix_listener(baton.control()));
+  CHECK(common_to(sockets_of(baton.pid()), listening) == control_listeners(baton.control()));
   for (const pid_t each : pids) CHECK(common_to(sockets_of(each), listening).size() == 1);
 
   CHECK(baton.stop(SIGTERM) == "code 0");

@@ -139,6 +139,12 @@ Inodes unix_listener(const std::string& path) {
   return found;
 }
 
+Inodes control_listeners(const std::string& path) {
+  Inodes both = unix_listener(path);
+  both.merge(unix_listener(path + ".workers"));
+  return both;
+}
+
 std::string command_line(pid_t pid) {
   std::string text = read_file(fmt::format("/proc/{}/cmdline", pid));
   std::replace(text.begin(), text.end(), '\0', ' ');

@@ -1,4 +1,4 @@
-// Worker. Tells the supervisor of this process what sd_notify(3) tells: baton's master, or systemd. Owns a socket.
+// Any process. Tells the supervisor of this process what sd_notify(3) tells: baton's master, or systemd. Owns a socket.
 #pragma once
 
 #include <string>
@@ -13,6 +13,8 @@ class Notifier {
   /// Takes the address out of NOTIFY_SOCKET, which it unsets. Without one, or with one of an unknown kind, it tells
   /// nobody anything.
   Notifier();
+
+  [[nodiscard]] bool is_open() const { return socket_.is_open(); }
 
   /// At once or not at all: a supervisor that does not read must not hold this process up.
   void tell(std::string_view line) const noexcept;

@@ -1,5 +1,5 @@
-// Worker. Datagrams to NOTIFY_SOCKET.
-#include "worker/notifier.hpp"
+// Any process. Datagrams to NOTIFY_SOCKET.
+#include "common/notifier.hpp"
 
 #include <sys/socket.h>
 #include <sys/time.h>
