@@ -65,11 +65,11 @@ std::string message_body(const std::vector<std::string>& arguments, const std::s
   const std::string& to = arguments.at(0);
   const auto addressee = parse_addressee(to);
   if (!addressee || addressee->who == Addressee::Who::master || addressee->who == Addressee::Who::others)
-    throw UsageError(fmt::format("\"{}\" is no worker's number, and not \"all\"", to));
+    throw UsageError(fmt::format(R"("{}" is no worker's number, and not "all")", to));
   json::error_code error;
   const json::value message = json::parse(arguments.at(1), error);
   if (error)
-    throw UsageError(fmt::format("\"{}\" is not JSON: {} (a text has quotation marks: '\"hello\"')", arguments.at(1),
+    throw UsageError(fmt::format(R"("{}" is not JSON: {} (a text has quotation marks: '"hello"'))", arguments.at(1),
                                  error.message()));
   json::object body{{"to", to}, {"message", message}};
   if (time_limit.empty()) return json::serialize(body);

@@ -216,7 +216,7 @@ void take_message(Demand& demand, std::string_view body) {
   demand.to = *addressee;
   demand.message = *message;
   if (const json::value* const time = object->if_contains("timeout")) {
-    if (!time->is_string()) throw UsageError("\"timeout\" is a time like \"1s\"");
+    if (!time->is_string()) throw UsageError(R"("timeout" is a time like "1s")");
     demand.time_limit = parse_duration(time->get_string());
     if (demand.time_limit->count() == 0) throw UsageError("\"timeout\" is longer than nothing");
   }

@@ -51,9 +51,9 @@ struct Options {
   std::vector<std::string> warnings;  ///< to be logged once there is a log
 };
 
-/// `arguments` without the program's name. `given`: sockets that are listened on in the place of ours. Throws
+/// `arguments` without the program's name. `sockets`: those that are listened on in the place of ours. Throws
 /// UsageError, InformationAsked.
-Options parse_options(std::vector<std::string> arguments, const GivenSockets& given = {});
+Options parse_options(std::vector<std::string> arguments, const GivenSockets& sockets = {});
 
 std::string_view name(Readiness readiness);
 

@@ -75,7 +75,7 @@ void Supervisor::hear(int id, const boost::json::value& message) {
 
 void Supervisor::send(const Addressee& to, const boost::json::value& message,
                       std::optional<std::chrono::milliseconds> time_limit, Done done) {
-  post_.send(to, message, time_limit, std::chrono::steady_clock::now(), std::move(done));
+  post_.send(to, message, time_limit, std::chrono::steady_clock::now(), done);
   hurry_post();
 }
 

@@ -71,9 +71,9 @@ void Post::pass_on(int sender, const json::object& said, TimePoint now) {
     if (id) return refuse(sender, id, "deaf", "the master replies to nobody: leave the id out");
     return carrier_.hear(sender, *message);
   }
-  std::string text = json::serialize(*message);
+  const std::string text = json::serialize(*message);
   if (text.size() > longest_message) return refuse(sender, id, "too_large", too_long(text.size()));
-  if (id) return request(sender, *addressee, std::move(text), said, id, now);
+  if (id) return request(sender, *addressee, text, said, id, now);
   const std::vector<int> ids = recipients(*addressee, sender);
   if (ids.empty() && addressee->who == Addressee::Who::worker)
     return refuse(sender, id, "gone", fmt::format("there is no worker {}", addressee->number));
@@ -81,7 +81,7 @@ void Post::pass_on(int sender, const json::object& said, TimePoint now) {
   if (!outcomes.failures.empty()) refuse(sender, id, outcomes.code, outcomes.failures);
 }
 
-void Post::request(int sender, const Addressee& to, std::string message, const json::object& said, Id id,
+void Post::request(int sender, const Addressee& to, std::string_view message, const json::object& said, Id id,
                    TimePoint now) {
   if (to.who != Addressee::Who::worker) return refuse(sender, id, "malformed", "a request is for one worker");
   const auto asked = carrier_.holder(to.number);
@@ -141,7 +141,7 @@ void Post::ask_store(int sender, const state::Wish& wish, Id id, state::Moment t
 }
 
 void Post::send(const Addressee& to, const json::value& message, std::optional<std::chrono::milliseconds> time_limit,
-                TimePoint now, Done done) {
+                TimePoint now, const Done& done) {
   if (to.who == Addressee::Who::master) throw UsageError("a message is for workers: a number, or all");
   const std::string text = json::serialize(message);
   if (text.size() > longest_message) throw UsageError(too_long(text.size()));

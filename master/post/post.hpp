@@ -58,7 +58,7 @@ class Post {
 
   /// From outside. With a time limit one worker is asked, and `done` gets its reply. Throws UsageError.
   void send(const Addressee& to, const boost::json::value& message, std::optional<std::chrono::milliseconds> time_limit,
-            TimePoint now, Done done);
+            TimePoint now, const Done& done);
 
   /// To those who watch.
   void tell(const state::Change& change);
@@ -73,7 +73,7 @@ class Post {
   using Id = std::optional<std::int64_t>;
 
   void pass_on(int sender, const boost::json::object& said, TimePoint now);
-  void request(int sender, const Addressee& to, std::string message, const boost::json::object& said, Id id,
+  void request(int sender, const Addressee& to, std::string_view message, const boost::json::object& said, Id id,
                TimePoint now);
   void take_reply(int sender, const boost::json::object& said);
   void watch(int sender, std::string_view verb, const boost::json::object& said, Id id);

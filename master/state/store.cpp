@@ -35,7 +35,7 @@ std::optional<Moment> expiry(std::optional<std::chrono::milliseconds> time_to_li
 
 }  // namespace
 
-void Store::load(std::vector<std::pair<std::string, Entry>> entries, std::uint64_t last_version) {
+void Store::load(std::vector<std::pair<std::string, Entry>>&& entries, std::uint64_t last_version) {
   version_ = last_version;
   for (auto& [key, entry] : entries) {
     bytes_ += weight(key, entry);

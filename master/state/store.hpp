@@ -76,7 +76,7 @@ class Store {
   explicit Store(const Limits& limits = {}) : limits_(limits) {}
 
   /// What a file held. `last_version` is that of the last change, which may have been a deletion.
-  void load(std::vector<std::pair<std::string, Entry>> entries, std::uint64_t last_version);
+  void load(std::vector<std::pair<std::string, Entry>>&& entries, std::uint64_t last_version);
   /// Outlives the store, or nobody.
   void set_journal(Journal* journal) { journal_ = journal; }
   /// Is told of each change once it holds.
