@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -97,19 +99,29 @@ void Master::open_control() {
     control_.emplace(context_.get_executor(), supervisor_,
                      options.control.empty() ? default_control_path(supervisor_.name()) : options.control);
     supervisor_.set_control(control_->path());
-    if (!options.command.empty()) open_door(options);
   } catch (const std::runtime_error& error) {  // StartError, std::system_error
     if (is_asked_for) throw;
     log::warning("no control socket: {} (--control names another)", error.what());
   }
+  if (control_ && !options.command.empty()) open_door(options);
 }
 
 /// A control socket for the workers of a command, on which they can do less. It is beside the owner's.
 void Master::open_door(const Options& options) {
   ControlAccess access{Door::workers};
   if (options.process.account) access.account = options.process.account->user;
-  door_.emplace(context_.get_executor(), supervisor_, control_->path() + ".workers", ControlLimits{}, access);
-  supervisor_.set_door(door_->path());
+  try {
+    door_.emplace(context_.get_executor(), supervisor_, control_->path() + ".workers", ControlLimits{}, access);
+    supervisor_.set_door(door_->path());
+  } catch (const std::runtime_error& error) {  // StartError, std::system_error
+    return log::warning("workers have no door (BATON_CONTROL): {}", error.what());
+  }
+  const std::string directory = std::filesystem::path(door_->path()).parent_path();
+  struct stat found {};
+  const bool is_closed = ::stat(directory.c_str(), &found) == 0 && (found.st_mode & S_IXOTH) == 0;
+  if (access.account && *access.account != found.st_uid && is_closed)
+    log::warning("the user {} can't reach the workers' door in {} (chmod o+x {}, or --control elsewhere)",
+                 options.process.user, directory, directory);
 }
 
 void Master::announce() const {

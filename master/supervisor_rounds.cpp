@@ -160,9 +160,15 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
   // Programs call listen(2) once more on what they are given, each with a number of its own: Node with 511. That is no
   // fault, and mended in silence.
   constexpr int least_customary = 5;
-  const auto is_starting = [](const auto& each) { return each.second.life.state() == State::starting; };
+  // Whose listener is taken by the program after it is acknowledged, as by Node's, is ready a moment before that.
+  constexpr auto beginning = 3s;
+  const TimePoint at = std::chrono::steady_clock::now();
+  const auto begins = [&](const auto& each) {
+    const Member& member = each.second;
+    return member.life.state() == State::starting || (member.was_ready && at - member.ready_since < beginning);
+  };
   const bool somebody_begins =
-      !newcomers_.empty() || std::any_of(crew_.members().begin(), crew_.members().end(), is_starting);
+      !newcomers_.empty() || std::any_of(crew_.members().begin(), crew_.members().end(), begins);
   // A program of the dialect node-cluster may call it at any time, with whatever its own listen() says.
   const bool is_asked_for = asks_for_listeners(generation_->options.dialect);
   const bool is_customary = !was_shut_down && (is_asked_for || (finding.backlog >= least_customary && somebody_begins));
@@ -175,7 +181,6 @@ void Supervisor::mend(Vault& vault, const Vault::Finding& finding) {
                   was_shut_down ? "was shut down" : fmt::format("had its backlog set to {}", finding.backlog),
                   culprit == nullptr ? "a worker that the kernel does not name, so all are replaced" : culprit->name(),
                   was_shut_down ? "listening again" : "it has it back");
-  const TimePoint at = std::chrono::steady_clock::now();
   if (at - last_repair_told_ >= 1s) {
     log::warning("{}", message);
     tell("listener_repaired", message);

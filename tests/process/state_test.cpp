@@ -105,3 +105,13 @@ TEST_CASE("a command's workers have a door, and a baton among them makes its own
   CHECK(baton.program().read_until([&] { return baton.count("worker 1 pid") > 0 && baton.log_has("listening on"); }));
   baton.program().wait_for("listening on", 2);
 }
+
+TEST_CASE("where the workers' door can't be made, baton serves without, and says so") {
+  const Directory directory;
+  std::string path = directory / "control";
+  path += std::string(104 - path.size(), 'x');  // the door's is longer than a socket's path may be
+  Baton baton({"-w", "1", "--control", path, "--dialect", "channel", "--ready", "message", "--", "sh", "-c",
+               "echo \"door: $BATON_CONTROL.\" >&2; exec tail -f /dev/null"});
+  CHECK(baton.wait_for("workers have no door (BATON_CONTROL): ").find("longer than") != std::string::npos);
+  baton.wait_for("door: .");
+}
