@@ -87,11 +87,25 @@ std::string control_path(const std::string& directory, std::string_view name) {
 
 std::string default_control_path(std::string_view name) {
   const std::string directory = control_directory();
-  // mkdir(2) takes bits away by the umask and never adds: what is there before us is judged, not changed.
-  if (::mkdir(directory.c_str(), 0700) == -1 && errno != EEXIST)
+  // mkdir(2) takes bits away by the umask and never adds: what is there before us is judged, not changed. Workers that
+  // run as another user pass through to their door; the sockets have modes of their own.
+  if (::mkdir(directory.c_str(), 0711) == -1 && errno != EEXIST)
     fail(directory, fmt::format("it can't be made: {}", describe_errno(errno)));
   if (const std::string why = objection(directory); !why.empty()) fail(directory, why);
   return control_path(directory, name);
+}
+
+std::string directory_closed_to(uid_t user, const std::string& path) {
+  std::string closed;
+  std::error_code error;
+  std::filesystem::path each = std::filesystem::absolute(path, error);
+  while (each != each.root_path()) {
+    each = each.parent_path();
+    struct stat found {};
+    if (::stat(each.c_str(), &found) == -1) continue;
+    if ((found.st_mode & (found.st_uid == user ? S_IXUSR : S_IXOTH)) == 0) closed = each.string();
+  }
+  return closed;
 }
 
 std::vector<RunningMaster> running_masters(const std::string& directory) {

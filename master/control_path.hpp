@@ -19,9 +19,13 @@ std::vector<std::string> control_directories();
 /// "127.0.0.1:1337" → "DIRECTORY/127.0.0.1:1337.sock"; "/" in the name becomes "_".
 std::string control_path(const std::string& directory, std::string_view name);
 
-/// For a master: makes the directory with mode 0700 where it is missing, and makes sure that it is ours alone.
+/// For a master: makes the directory with mode 0711 where it is missing, and makes sure that only we put sockets there.
 /// Throws StartError, which names the directory, the cause and the way out.
 std::string default_control_path(std::string_view name);
+
+/// The outermost directory on the way to `path` through which `user` may not pass, by the modes for its owner and for
+/// others (groups and access lists aside); empty where the way is open.
+std::string directory_closed_to(uid_t user, const std::string& path);
 
 struct RunningMaster {
   std::string path;

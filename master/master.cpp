@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -13,7 +12,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -116,12 +114,11 @@ void Master::open_door(const Options& options) {
   } catch (const std::runtime_error& error) {  // StartError, std::system_error
     return log::warning("workers have no door (BATON_CONTROL): {}", error.what());
   }
-  const std::string directory = std::filesystem::path(door_->path()).parent_path();
-  struct stat found {};
-  const bool is_closed = ::stat(directory.c_str(), &found) == 0 && (found.st_mode & S_IXOTH) == 0;
-  if (access.account && *access.account != found.st_uid && is_closed)
-    log::warning("the user {} can't reach the workers' door in {} (chmod o+x {}, or --control elsewhere)",
-                 options.process.user, directory, directory);
+  if (!access.account || *access.account == 0) return;
+  if (const std::string closed = directory_closed_to(*access.account, door_->path()); !closed.empty())
+    log::warning(
+        "the user {} can't reach the workers' door {}: {} is closed to it (chmod o+x {}, or --control elsewhere)",
+        options.process.user, door_->path(), closed, closed);
 }
 
 void Master::announce() const {

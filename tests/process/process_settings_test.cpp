@@ -133,6 +133,27 @@ TEST_CASE("a worker that runs as another user, and what it starts, can notify th
   CHECK(answering_pid(baton.address()) == baton.pids().front());
 }
 
+TEST_CASE("a worker that runs as another user reaches its door where the directories let it through") {
+  if (!is_root()) return;
+  const Directory directory;
+  const Words all{"-w",    "1", "--user",    fmt::format("{}:{}", user, group),
+                  "--cwd", "/", "--control", directory / "control"};
+  const std::string ask =
+      "curl -s -o /dev/null -w 'asked %{http_code}\\n' --unix-socket $BATON_CONTROL http://-/state >&2; ";
+  {
+    Baton closed(with_shell(all, ask + wait_on));
+    CHECK(said(closed, "asked ") == "000");
+    CHECK(
+        closed.wait_for("can't reach the workers' door")
+            .find(fmt::format("chmod o+x {},", std::filesystem::path(directory / "control").parent_path().string())) !=
+        std::string::npos);
+  }
+  REQUIRE(::chmod((directory / "").c_str(), 0711) == 0);
+  Baton open(with_shell(all, ask + wait_on));
+  CHECK(said(open, "asked ") == "200");
+  CHECK(open.count("can't reach") == 0);
+}
+
 TEST_CASE("what can't be given to a worker is named, with the reason and the way out") {
   const Directory directory;
   write_file(directory / "run", "#!/bin/sh\n");
@@ -142,7 +163,7 @@ TEST_CASE("what can't be given to a worker is named, with the reason and the way
     all.insert(all.end(), arguments.begin(), arguments.end());
     const Outcome outcome = run_baton(all);
     CHECK(outcome.end == "code 1");
-    return outcome.errors;
+    return outcome.errors.substr(outcome.errors.find("baton: "));
   };
   if (!is_root()) return;
   CHECK(

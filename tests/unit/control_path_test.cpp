@@ -54,7 +54,7 @@ TEST_CASE("control path: the directory is made for us alone, and nobody else may
   ::umask(old);
   const std::string made = std::filesystem::path(path).parent_path().string();
   CHECK(path == control_directory() + "/a_b.sock");
-  CHECK(mode_of(made) == 0700);
+  CHECK(mode_of(made) == 0711);
   CHECK(default_control_path("a/b") == path);
 
   std::filesystem::permissions(made, std::filesystem::perms(0755));  // systemd's RuntimeDirectory=
@@ -69,6 +69,25 @@ TEST_CASE("control path: the directory is made for us alone, and nobody else may
   std::filesystem::remove(made);
   std::filesystem::create_directory_symlink("/tmp", made);
   CHECK(contains(message_of<StartError>([] { default_control_path("x"); }), "not a directory"));
+}
+
+TEST_CASE("control path: the directory that keeps a user out is the outermost, and its owner has a bit of his own") {
+  const Directory directory;
+  const std::string outer = std::filesystem::path(directory.file("inner")).parent_path();
+  const std::string inner = outer + "/inner";
+  std::filesystem::create_directory(inner);
+  constexpr uid_t other = 65'533;
+  const auto set = [](const std::string& path, unsigned mode) {
+    std::filesystem::permissions(path, std::filesystem::perms(mode));
+  };
+  set(inner, 0711);
+  set(outer, 0710);
+  CHECK(directory_closed_to(other, inner + "/socket") == outer);
+  set(outer, 0711);
+  CHECK(directory_closed_to(other, inner + "/socket").empty());
+  set(inner, 0700);
+  CHECK(directory_closed_to(other, inner + "/socket") == inner);
+  CHECK(directory_closed_to(::geteuid(), inner + "/socket").empty());
 }
 
 TEST_CASE("control path: another user's directory is refused") {
