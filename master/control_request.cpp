@@ -270,10 +270,11 @@ std::variant<Demand, Reply> understand(Door door, std::string_view method, std::
                                        std::string_view body) {
   const std::size_t question = std::min(target.find('?'), target.size());
   const std::string_view path = target.substr(0, question);
-  const std::string methods = methods_at(path);
-  if (methods.empty()) return no_such_path(door, path);
   const Verb* const verb = verb_at(method, path);
-  if (verb == nullptr) return wrong_method(method, path, methods);
+  if (verb == nullptr) {
+    const std::string methods = methods_at(path);
+    return methods.empty() ? no_such_path(door, path) : wrong_method(method, path, methods);
+  }
   if (door == Door::workers && !verb->is_for_workers)
     return reply_with(403, false,
                       fmt::format("{} is not for workers: this is their door, and the owner's is another", path));

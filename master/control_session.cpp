@@ -15,9 +15,10 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/write.hpp>
+#include <boost/beast/http/status.hpp>
 #include <boost/json/serialize.hpp>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "common/error.hpp"
@@ -210,24 +211,40 @@ asio::awaitable<void> ControlSession::serve() {
     if (!is_whole) co_return;
     co_await answer();
   }
+  co_await flush();
 }
 
 asio::awaitable<bool> ControlSession::read_request() {
-  parser_ = std::make_unique<Parser>();
+  parser_.emplace();
   timed_out_ = false;
   parser_->header_limit(most_header);
   parser_->body_limit(most_body);
-  enter(Phase::reading, group_->limits().request);
-  error_code error;
-  co_await http::async_read_header(socket_, buffer_, *parser_, asio::redirect_error(asio::use_awaitable, error));
-  if (!error && !parser_->is_done()) {
-    if (boost::beast::iequals(parser_->get()[http::field::expect], "100-continue"))
-      co_await send_bytes("HTTP/1.1 100 Continue\r\n\r\n");
-    co_await http::async_read(socket_, buffer_, *parser_, asio::redirect_error(asio::use_awaitable, error));
-  }
+  error_code error = parse_buffered();
+  if (!error && !parser_->is_done()) error = co_await read_rest();
   keeps_alive_ = !error && parser_->keep_alive();
   if (error) co_await refuse_unread(error);
   co_return !error;
+}
+
+/// Of requests that came in one read those behind the first cost no system call and no timer.
+error_code ControlSession::parse_buffered() {
+  error_code error;
+  if (buffer_.size() == 0) return error;
+  parser_->eager(true);
+  buffer_.consume(parser_->put(buffer_.data(), error));
+  return error == http::error::need_more ? error_code() : error;
+}
+
+asio::awaitable<error_code> ControlSession::read_rest() {
+  co_await flush();  // before a wait for what may depend on them
+  enter(Phase::reading, group_->limits().request);
+  error_code error;
+  co_await http::async_read_header(socket_, buffer_, *parser_, asio::redirect_error(asio::use_awaitable, error));
+  if (error || parser_->is_done()) co_return error;
+  if (boost::beast::iequals(parser_->get()[http::field::expect], "100-continue"))
+    co_await send_bytes("HTTP/1.1 100 Continue\r\n\r\n");
+  co_await http::async_read(socket_, buffer_, *parser_, asio::redirect_error(asio::use_awaitable, error));
+  co_return error;
 }
 
 asio::awaitable<void> ControlSession::refuse_unread(error_code error) {
@@ -256,7 +273,7 @@ asio::awaitable<void> ControlSession::refuse(const Reply& reply) {
 
 asio::awaitable<void> ControlSession::answer() {
   // From here on there is an answer to come: what the command does may end in close(), before it returns.
-  enter(Phase::writing, group_->limits().sending);
+  phase_ = Phase::writing;
   const auto& request = parser_->get();
   const std::string_view method(request.method_string().data(), request.method_string().size());
   const std::string_view target(request.target().data(), request.target().size());
@@ -280,6 +297,7 @@ asio::awaitable<Reply> ControlSession::outcome_of(const Demand& demand) {
   outcome_.reset();
   Reply reply = begin(demand);
   if (reply.status != 0) co_return reply;
+  if (!outcome_) co_await flush();
   enter_held(Phase::waiting);
   watch_for_hang_up();
   while (!outcome_ && socket_.is_open()) co_await sleep();
@@ -341,22 +359,34 @@ void ControlSession::watch_for_hang_up() {
   });
 }
 
+/// Answers to requests that were read together go out together.
 asio::awaitable<void> ControlSession::send(const Reply& reply) {
-  http::response<http::string_body> response;
-  response.result(reply.status);
-  response.version(parser_ && parser_->is_header_done() ? parser_->get().version() : 11);
-  response.set(http::field::content_type, "application/json");
-  response.set(http::field::cache_control, "no-store");
-  if (!reply.allow.empty()) response.set(http::field::allow, reply.allow);
   keeps_alive_ = keeps_alive_ && !group_->is_closing();
-  response.keep_alive(keeps_alive_);
-  response.body() = reply.body + "\n";
-  response.prepare_payload();
-  if (parser_ && parser_->get().method() == http::verb::head) response.body().clear();
+  add_answer(reply);
+  if (!keeps_alive_ || buffer_.size() == 0 || answers_.size() >= most_per_piece) co_await flush();
+}
+
+void ControlSession::add_answer(const Reply& reply) {
+  const bool has_request = parser_ && parser_->is_header_done();
+  const bool is_old = has_request && parser_->get().version() < 11;
+  std::string_view connection;
+  if (!keeps_alive_ && !is_old) connection = "Connection: close\r\n";
+  if (keeps_alive_ && is_old) connection = "Connection: keep-alive\r\n";
+  const boost::beast::string_view reason = http::obsolete_reason(static_cast<http::status>(reply.status));
+  fmt::format_to(std::back_inserter(answers_),
+                 "HTTP/1.{} {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n{}{}{}{}"
+                 "Content-Length: {}\r\n\r\n",
+                 is_old ? 0 : 1, reply.status, std::string_view(reason.data(), reason.size()),
+                 reply.allow.empty() ? "" : "Allow: ", reply.allow, reply.allow.empty() ? "" : "\r\n", connection,
+                 reply.body.size() + 1);
+  if (!has_request || parser_->get().method() != http::verb::head) answers_.append(reply.body).push_back('\n');
+}
+
+asio::awaitable<void> ControlSession::flush() {
+  if (answers_.empty() || !socket_.is_open()) co_return;
   enter(Phase::writing, group_->limits().sending);
-  error_code error;
-  co_await http::async_write(socket_, response, asio::redirect_error(asio::use_awaitable, error));
-  if (error) close();
+  const std::string bytes = std::exchange(answers_, {});
+  co_await send_bytes(bytes);
 }
 
 asio::awaitable<void> ControlSession::send_bytes(std::string_view bytes) {
@@ -377,6 +407,7 @@ asio::awaitable<void> ControlSession::linger() {
 
 asio::awaitable<void> ControlSession::stream(const Demand& demand) {
   keeps_alive_ = false;
+  co_await flush();
   if (group_->commands() == nullptr) co_return;
   // Heard from before the answer's first byte: whoever has that byte misses nothing that comes after it.
   Events& events = demand.watch ? group_->commands()->changes() : group_->commands()->events();

@@ -94,11 +94,15 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
 
   boost::asio::awaitable<void> serve();
   boost::asio::awaitable<bool> read_request();
+  boost::system::error_code parse_buffered();
+  boost::asio::awaitable<boost::system::error_code> read_rest();
   boost::asio::awaitable<void> refuse_unread(boost::system::error_code error);
   boost::asio::awaitable<void> refuse(const Reply& reply);
   boost::asio::awaitable<void> answer();
   boost::asio::awaitable<Reply> outcome_of(const Demand& demand);
   boost::asio::awaitable<void> send(const Reply& reply);
+  void add_answer(const Reply& reply);
+  boost::asio::awaitable<void> flush();
   boost::asio::awaitable<void> send_bytes(std::string_view bytes);
   boost::asio::awaitable<void> linger();
   boost::asio::awaitable<void> stream(const Demand& demand);
@@ -120,10 +124,11 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer wake_;  ///< never expires: its cancelling wakes who waits for an outcome or an event
   boost::beast::flat_buffer buffer_;
-  std::unique_ptr<Parser> parser_;
+  std::optional<Parser> parser_;
   std::optional<Outcome> outcome_;
   std::unique_ptr<Events::Subscription> subscription_;
-  std::string unsent_;  ///< events
+  std::string answers_;  ///< not sent yet
+  std::string unsent_;   ///< events
   Phase phase_ = Phase::reading;
   Clock::time_point since_ = Clock::now();  ///< the phase's beginning
   bool timed_out_ = false;

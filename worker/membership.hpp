@@ -160,18 +160,21 @@ class Membership {
     std::shared_ptr<MembershipState> state;
     Look look;
     bool has_begun = false;
+    decltype(look(*state)) found = std::nullopt;
 
     template <class Self>
     void operator()(Self& self, error_code /*error*/ = {}) {
-      if (!std::exchange(has_begun, true)) {
-        self.reset_cancellation_state(boost::asio::enable_total_cancellation());
-        const auto executor = state->news().get_executor();
-        return boost::asio::post(executor, std::move(self));
-      }
+      if (found) return complete(self, *std::move(found));
+      if (!has_begun) self.reset_cancellation_state(boost::asio::enable_total_cancellation());
       if (self.cancelled() != boost::asio::cancellation_type::none) return abort(self);
-      auto found = look(*state);
-      if (!found) return state->news().async_wait(std::move(self));
-      complete(self, std::move(*found));
+      found = look(*state);
+      if (!found) {
+        has_begun = true;
+        return state->news().async_wait(std::move(self));
+      }
+      if (has_begun) return complete(self, *std::move(found));
+      const auto executor = state->news().get_executor();
+      boost::asio::post(executor, std::move(self));
     }
 
     /// Without a look, for what it finds would be lost.

@@ -119,7 +119,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     auto question = std::make_shared<Question>();
     const std::int64_t id = ++last_question_;
     wish["id"] = id;
-    if (const error_code error = add(boost::json::serialize(wish)))
+    if (const error_code error = put(boost::json::serialize(wish)))
       question->answer = std::tuple(error, boost::json::object{});
     else
       questions_[id] = question;
@@ -139,18 +139,6 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     flush();
     if (sent == Channel::Sent::full) return boost::asio::error::no_buffer_space;
     return sent == Channel::Sent::closed ? boost::asio::error::broken_pipe : error_code{};
-  }
-
-  /// As send(), in one write with what else is asked in this turn of the loop.
-  error_code add(std::string_view line) {
-    if (!correspondence_) return boost::asio::error::not_connected;
-    if (correspondence_->add(line) == Channel::Sent::full) return boost::asio::error::no_buffer_space;
-    if (!std::exchange(flushes_soon_, true))
-      boost::asio::post(news_.get_executor(), [self = shared_from_this()] {
-        self->flushes_soon_ = false;
-        self->contain([&] { self->flush(); });
-      });
-    return {};
   }
 
   void ask_to_retire(std::string_view why) {
@@ -286,6 +274,20 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     if (found == questions_.end()) return;
     if (const auto question = found->second.lock()) question->answer = std::tuple(error_code{}, std::move(answer));
     questions_.erase(found);
+  }
+
+  /// A question goes at once; what is asked while others are under way, in one write for each turn of the loop.
+  error_code put(std::string_view line) {
+    if (!correspondence_) return boost::asio::error::not_connected;
+    if (correspondence_->add(line) == Channel::Sent::full) return boost::asio::error::no_buffer_space;
+    if (questions_.empty())
+      contain([this] { flush(); });
+    else if (!std::exchange(flushes_soon_, true))
+      boost::asio::post(news_.get_executor(), [self = shared_from_this()] {
+        self->flushes_soon_ = false;
+        self->contain([&] { self->flush(); });
+      });
+    return {};
   }
 
   void keep(boost::json::value message) {

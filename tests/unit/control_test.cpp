@@ -248,6 +248,10 @@ TEST_CASE("control: HTTP/1.0 and HEAD") {
   REQUIRE(old.send("GET /status HTTP/1.0\r\n\r\n"));
   old.wait_for_close();
   CHECK(contains(old.received(), "{\"name\":\"fake\"}"));
+  CHECK(old.received().starts_with("HTTP/1.0 200 OK\r\n"));
+  ControlPeer staying(server);
+  REQUIRE(staying.send("GET /status HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+  CHECK(staying.answer().keeps_alive);
   ControlPeer head(server);
   head.ask("HEAD /scale");
   head.wait_for("\r\n\r\n");
@@ -262,6 +266,39 @@ TEST_CASE("control: pipelined requests are answered in their order") {
   CHECK(peer.answer().status == 200);
   CHECK(peer.answer().status == 404);
   CHECK(peer.answer().status == 200);
+}
+
+TEST_CASE("control: an answer does not wait for what stands behind its request") {
+  ControlServer server;
+  ControlPeer peer(server);
+  const std::string get = "GET /status HTTP/1.1\r\n\r\n";
+  REQUIRE(peer.send(get + "GET /status HT"));
+  CHECK(peer.answer().status == 200);
+  REQUIRE(peer.send("TP/1.1\r\n\r\n" + get + "POST /reload HTTP/1.1\r\n\r\n" + get));
+  for (int i = 0; i < 2; ++i) CHECK(peer.answer().status == 200);
+  server.settle();
+  peer.receive();
+  CHECK(peer.received().empty());
+  REQUIRE(server.commands.asked.size() == 1);
+  server.commands.asked.front().done({false, "no"});
+  CHECK(peer.answer().status == 409);
+  REQUIRE(peer.send(get + "GET /events HTTP/1.1\r\n\r\n"));
+  for (int i = 0; i < 2; ++i) CHECK(peer.answer().status == 200);
+  peer.wait_for("chunked");
+}
+
+TEST_CASE("control: answers to many requests at once come whole, also to a client that only ends its sending") {
+  ControlServer server;
+  server.commands.shown = {{"long", std::string(1000, 'x')}};
+  ControlPeer peer(server);
+  std::string requests;
+  constexpr int many = 400;
+  for (int i = 0; i < many; ++i) requests += "GET /status HTTP/1.1\r\n\r\n";
+  REQUIRE(peer.send(requests + "GET /wrong\r\n\r\n"));
+  peer.end_sending();
+  for (int i = 0; i < many; ++i) REQUIRE(peer.answer().status == 200);
+  CHECK(peer.answer().status == 400);
+  peer.wait_for_close();
 }
 
 TEST_CASE("control: 200 silent connections don't keep a good client waiting") {
