@@ -45,6 +45,10 @@ endif()
 # Files whose names begin with the same letter are compiled as one (BATON_UNITY). Groups of a certain number would be
 # others with every new file, and so would be the names that meet in them.
 function(baton_compile_by_letter target)
+  # GCC takes the files of a group for headers, and a coroutine's frame in one of them for a type that two files have.
+  if(BATON_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)
   get_target_property(sources ${target} SOURCES)
   foreach(source IN LISTS sources)

@@ -63,6 +63,7 @@ Settings::~Settings() = default;
 
 void Settings::remember(const std::string& flags, CLI::Option* option) {
   options_[long_name(flags)] = option;
+  order_.push_back(long_name(flags));
 }
 
 void Settings::placed(const std::string& flag, const std::function<void()>& run) const {
@@ -154,7 +155,10 @@ void Settings::parse_flags(const std::vector<std::string>& arguments) {
   } catch (const CLI::Error& error) {
     throw UsageError(error.what());
   }
-  take_arguments(app_->remaining());
+  if (leaves_others_)
+    others_ = app_->remaining();
+  else
+    take_arguments(app_->remaining());
 }
 
 void Settings::take_arguments(const std::vector<std::string>& given) {
@@ -231,6 +235,18 @@ void Settings::parse_file() {
   }
   for (const auto& [name, option] : open)
     if (option->count() > 0) translated(name, [chosen = option] { chosen->run_callback(); });
+}
+
+std::vector<SettingDescription> Settings::descriptions() const {
+  std::vector<SettingDescription> all;
+  for (const std::string& name : order_) {
+    if (name == "config") continue;
+    const CLI::Option& option = *options_.at(name);
+    const bool is_switch = option.get_items_expected_max() == 0;
+    all.push_back({name, is_switch ? "" : option.get_type_name(), option.get_description(),
+                   option.get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll, option.results()});
+  }
+  return all;
 }
 
 std::vector<std::string> Settings::unknown_variables() const {

@@ -22,6 +22,15 @@ struct InformationAsked {
   std::string text;
 };
 
+/// A setting as it was declared, and what it was given.
+struct SettingDescription {
+  std::string name;        ///< as in the file
+  std::string value_name;  ///< empty: it is a switch
+  std::string help;        ///< with the default at its end, in brackets
+  bool is_list = false;
+  std::vector<std::string> given;  ///< by any of the places; empty: by none
+};
+
 class Settings {
  public:
   using Set = std::function<void(const std::string&)>;
@@ -49,6 +58,9 @@ class Settings {
   /// What has to stand on the command line without a flag, by names for the errors. Without this, or with no name,
   /// nothing may.
   void expect_arguments(const std::vector<std::string>& names);
+  /// What is no setting of these is left for another reading, in its order: others().
+  void leave_others() { leaves_others_ = true; }
+  [[nodiscard]] const std::vector<std::string>& others() const { return others_; }
   /// As many as were expected.
   [[nodiscard]] const std::vector<std::string>& arguments() const { return arguments_; }
 
@@ -56,6 +68,9 @@ class Settings {
 
   /// Reads all places. Throws UsageError, or InformationAsked.
   void parse(const std::vector<std::string>& arguments);
+
+  /// Those that a file can hold, in the order of their declaration.
+  [[nodiscard]] std::vector<SettingDescription> descriptions() const;
 
   /// Names in the environment that begin with BATON_ and that nothing reads: a likely slip of the pen.
   [[nodiscard]] std::vector<std::string> unknown_variables() const;
@@ -74,9 +89,12 @@ class Settings {
   std::string usage_;
   std::unique_ptr<CLI::App> app_;
   std::map<std::string, CLI::Option*> options_;  ///< by long name without dashes
+  std::vector<std::string> order_;               ///< of their declaration
   std::vector<std::string> plain_flags_;         ///< those without a value, likewise
   std::optional<std::vector<std::string>> argument_names_;
   std::vector<std::string> arguments_;
+  bool leaves_others_ = false;
+  std::vector<std::string> others_;
   std::function<std::string(const std::string&)> place_;
   std::string file_;
 };

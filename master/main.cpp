@@ -1,4 +1,5 @@
-// The composition root: one binary, two roles and the client of the control socket. Nothing else knows both roles.
+// The composition root: one binary, two roles, the client of the control socket, and two helpers. Nothing else knows
+// both roles.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "common/error.hpp"
 #include "common/settings.hpp"
 #include "master/client.hpp"
+#include "master/doctor/doctor.hpp"
+#include "master/init.hpp"
 #include "master/master.hpp"
 #include "worker/worker.hpp"
 
@@ -25,12 +28,13 @@ void ensure_standard_streams() {
 }
 
 int run(std::vector<std::string> arguments) {
-  const bool is_worker = !arguments.empty() && arguments.front() == "worker";
-  const bool is_client = !arguments.empty() && baton::is_client_command(arguments.front());
-  const char* const role = is_worker ? "baton worker" : "baton";
+  const std::string first = arguments.empty() ? "" : arguments.front();
+  const char* const role = first == "worker" ? "baton worker" : "baton";
   try {
-    if (is_client) return baton::run_client(arguments);
-    if (!is_worker) return baton::run_master(arguments);
+    if (baton::is_client_command(first)) return baton::run_client(arguments);
+    if (baton::is_doctor_command(first)) return baton::run_doctor(arguments);
+    if (baton::is_init_command(first)) return baton::run_init(arguments);
+    if (first != "worker") return baton::run_master(arguments);
     arguments.erase(arguments.begin());
     return baton::run_worker(arguments);
   } catch (const baton::InformationAsked& asked) {

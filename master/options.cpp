@@ -18,9 +18,11 @@
 namespace baton {
 namespace {
 
-constexpr std::uint16_t default_port = 1337;
-
 constexpr std::string_view footer =
+    "Before one runs:\n"
+    "  baton doctor -- command…  run it through a worker's whole life, and tell what would go wrong\n"
+    "  baton init -- command…    write a file with every setting explained, and a systemd unit\n"
+    "\n"
     "Every setting is also a variable (BATON_WORKERS=4) and a line in the file (workers = 4).\n"
     "A flag wins over the environment, the environment over the file.\n"
     "\n"
@@ -232,29 +234,44 @@ void apply_kind(Options& options, const Given& given) {
   options.worker.heartbeat = is_embedded ? options.hang_timeout / 4 : std::chrono::milliseconds(0);
 }
 
+/// The settings, and where their values go.
+struct Declaration {
+  Declaration()
+      : settings("baton [flags] [-- command args…]",
+                 "Binds a port, passes the listening socket to N worker processes, and gets out of the way.",
+                 "baton " BATON_VERSION) {
+    options.workers = usable_cpus();
+    options.backlog = std::numeric_limits<int>::max();
+    add_master_settings(settings, options, given);
+    add_lifecycle_settings(settings, options, given);
+    add_process_settings(settings, options.process);
+    add_worker_settings(settings, options.worker);
+    settings.set_footer(verbs_help() + "\n" + std::string(footer));
+  }
+  Declaration(const Declaration&) = delete;
+  Declaration& operator=(const Declaration&) = delete;
+
+  Options options;
+  Given given;
+  Settings settings;
+};
+
+/// CLI11 would take flags behind the command for ours.
+std::vector<std::string> take_command(std::vector<std::string>& arguments) {
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  if (dashes == arguments.end()) return {};
+  std::vector<std::string> command(dashes + 1, arguments.end());
+  arguments.erase(dashes, arguments.end());
+  if (command.empty()) throw UsageError("the command after \"--\" is missing (like: baton -- node worker.js)");
+  return command;
+}
+
 }  // namespace
 
 Options parse_options(std::vector<std::string> arguments, const GivenSockets& sockets) {
-  Options options;
-  // CLI11 would take flags behind the command for ours.
-  if (const auto dashes = std::find(arguments.begin(), arguments.end(), "--"); dashes != arguments.end()) {
-    options.command.assign(dashes + 1, arguments.end());
-    arguments.erase(dashes, arguments.end());
-    if (options.command.empty())
-      throw UsageError("the command after \"--\" is missing (like: baton -- node worker.js)");
-  }
-  options.workers = usable_cpus();
-  options.backlog = std::numeric_limits<int>::max();
-
-  Given given;
-  Settings settings("baton [flags] [-- command args…]",
-                    "Binds a port, passes the listening socket to N worker processes, and gets out of the way.",
-                    "baton " BATON_VERSION);
-  add_master_settings(settings, options, given);
-  add_lifecycle_settings(settings, options, given);
-  add_process_settings(settings, options.process);
-  add_worker_settings(settings, options.worker);
-  settings.set_footer(verbs_help() + "\n" + std::string(footer));
+  Declaration declared;
+  auto& [options, given, settings] = declared;
+  options.command = take_command(arguments);
   settings.parse(arguments);
 
   apply_dialect(options, given);
@@ -267,7 +284,14 @@ Options parse_options(std::vector<std::string> arguments, const GivenSockets& so
   for (const std::string& name : settings.unknown_variables())
     options.warnings.push_back(
         fmt::format("the environment variable {} means nothing to baton (baton --help lists the settings)", name));
-  return options;
+  return std::move(options);
+}
+
+std::vector<SettingDescription> describe_settings(std::vector<std::string> arguments) {
+  Declaration declared;
+  static_cast<void>(take_command(arguments));
+  declared.settings.parse(arguments);
+  return declared.settings.descriptions();
 }
 
 std::string_view name(Readiness readiness) {

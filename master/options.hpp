@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/settings.hpp"
 #include "common/worker_settings.hpp"
 #include "master/address.hpp"
 #include "master/dialect.hpp"
@@ -18,6 +19,7 @@
 namespace baton {
 
 constexpr unsigned most_workers = 4096;
+constexpr std::uint16_t default_port = 1337;
 
 /// What makes a worker ready.
 enum class Readiness : std::uint8_t {
@@ -54,6 +56,10 @@ struct Options {
 /// `arguments` without the program's name. `sockets`: those that are listened on in the place of ours. Throws
 /// UsageError, InformationAsked.
 Options parse_options(std::vector<std::string> arguments, const GivenSockets& sockets = {});
+
+/// All settings, with what the arguments and the environment give them. Throws as parse_options(), which also looks at
+/// how they go together.
+std::vector<SettingDescription> describe_settings(std::vector<std::string> arguments);
 
 std::string_view name(Readiness readiness);
 

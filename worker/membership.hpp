@@ -101,8 +101,11 @@ class Membership {
   /// Otherwise the errors of send(). Not for other masters: they would never answer.
   template <boost::asio::completion_token_for<void(error_code, boost::json::object)> Token>
   auto async_ask(boost::json::object wish, Token&& token) {
+    auto question = state_->ask(std::move(wish));
+    // Nobody else waits for it, so there is no turn to be kept.
+    const bool is_to_come = state_->is_to_come(*question);
     return async_next<Token, void(error_code, boost::json::object)>(
-        token, [question = state_->ask(std::move(wish))](auto& state) { return state.next_answer(*question); });
+        token, [question = std::move(question)](auto& state) { return state.next_answer(*question); }, is_to_come);
   }
 
   /// Answers a message that has an "id": {"baton":"message","id":…}, as async_receive() gave it. Errors as of send().
@@ -159,22 +162,21 @@ class Membership {
   struct Waiting {
     std::shared_ptr<MembershipState> state;
     Look look;
+    bool begins_by_waiting = false;
     bool has_begun = false;
-    decltype(look(*state)) found = std::nullopt;
 
     template <class Self>
     void operator()(Self& self, error_code /*error*/ = {}) {
-      if (found) return complete(self, *std::move(found));
-      if (!has_begun) self.reset_cancellation_state(boost::asio::enable_total_cancellation());
-      if (self.cancelled() != boost::asio::cancellation_type::none) return abort(self);
-      found = look(*state);
-      if (!found) {
-        has_begun = true;
-        return state->news().async_wait(std::move(self));
+      if (!std::exchange(has_begun, true)) {
+        self.reset_cancellation_state(boost::asio::enable_total_cancellation());
+        if (begins_by_waiting) return state->news().async_wait(std::move(self));
+        const auto executor = state->news().get_executor();
+        return boost::asio::post(executor, std::move(self));
       }
-      if (has_begun) return complete(self, *std::move(found));
-      const auto executor = state->news().get_executor();
-      boost::asio::post(executor, std::move(self));
+      if (self.cancelled() != boost::asio::cancellation_type::none) return abort(self);
+      auto found = look(*state);
+      if (!found) return state->news().async_wait(std::move(self));
+      complete(self, std::move(*found));
     }
 
     /// Without a look, for what it finds would be lost.
@@ -192,8 +194,9 @@ class Membership {
   };
 
   template <class Token, class Signature, class Look>
-  auto async_next(Token& token, Look look) {
-    return boost::asio::async_compose<Token, Signature>(Waiting<Look>{state_, look}, token, state_->news());
+  auto async_next(Token& token, Look look, bool begins_by_waiting = false) {
+    return boost::asio::async_compose<Token, Signature>(Waiting<Look>{state_, std::move(look), begins_by_waiting},
+                                                        token, state_->news());
   }
 
   std::shared_ptr<MembershipState> state_;

@@ -126,6 +126,11 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     return question;
   }
 
+  /// It is under way.
+  [[nodiscard]] bool is_to_come(const Question& question) const {
+    return !question.answer && !is_closed_ && correspondence_;
+  }
+
   Found<boost::json::object> next_answer(Question& question) {
     if (question.answer) return std::exchange(question.answer, std::nullopt);
     if (is_closed_) return aborted<boost::json::object>();

@@ -86,4 +86,15 @@ std::vector<Recipe> recipes(const std::string& page, const std::string& port) {
   return found;
 }
 
+Recipe recipe_named(const std::string& title, const std::string& port) {
+  for (Recipe& each : recipes(read_file(BATON_SOURCE_DIR "/docs/recipes.md"), port))
+    if (each.title == title) return each;
+  FAIL("docs/recipes.md has no recipe named " + title);
+  return {};
+}
+
+void write_files(const Recipe& recipe, const Directory& directory) {
+  for (const Recipe::File& each : recipe.files) write_file(directory / each.name, each.text);
+}
+
 }  // namespace baton::test

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/files.hpp"
+
 namespace baton::test {
 
 struct Recipe {
@@ -22,5 +24,8 @@ struct Recipe {
 
 /// All of them, with another port in the place of 1337.
 std::vector<Recipe> recipes(const std::string& page, const std::string& port);
+/// One of docs/recipes.md; the test fails where there is none.
+Recipe recipe_named(const std::string& title, const std::string& port);
+void write_files(const Recipe& recipe, const Directory& directory);
 
 }  // namespace baton::test

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 
+#include "tests/interop/peer.hpp"
 #include "tests/interop/recipe.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/files.hpp"
@@ -20,15 +20,6 @@ using namespace baton;
 using namespace baton::test;
 
 namespace {
-
-/// False, and said loudly, where it is missing; with CI in the environment the test fails for it.
-bool has_program(const std::string& name) {
-  Program found({{"sh", "-c", "command -v " + name}, {}, {}, {}});
-  if (found.wait_for_end() == "code 0") return true;
-  if (std::getenv("CI") != nullptr) FAIL(name + " is not on PATH");
-  WARN("NOT TESTED: " + name + " is not on PATH");
-  return false;
-}
 
 /// One that nobody has at this moment.
 std::string free_port() {
@@ -42,15 +33,8 @@ std::string free_port() {
   return std::to_string(ntohs(address.sin_port));
 }
 
-Recipe recipe_named(const std::string& title, const std::string& port) {
-  for (Recipe& each : recipes(read_file(BATON_SOURCE_DIR "/docs/recipes.md"), port))
-    if (each.title == title) return each;
-  FAIL("docs/recipes.md has no recipe named " + title);
-  return {};
-}
-
 void prepare(const Recipe& recipe, const Directory& directory) {
-  for (const Recipe::File& each : recipe.files) write_file(directory / each.name, each.text);
+  write_files(recipe, directory);
   for (const std::string& each : recipe.preparations) {
     const std::vector<std::string> quick{"npm_config_prefer_offline=true", "npm_config_audit=false",
                                          "npm_config_fund=false", "npm_config_update_notifier=false"};
@@ -83,7 +67,7 @@ void live_through(const std::string& title, Losses losses = Losses::none) {
   CAPTURE(title);
   const std::string port = free_port();
   const Recipe recipe = recipe_named(title, port);
-  if (!has_program(recipe.program())) return;
+  if (!is_installed(recipe.program())) return;
   const Directory directory;
   prepare(recipe, directory);
   Baton baton(arguments_of(recipe, port), {{}, {}, [&] { static_cast<void>(::chdir((directory / "").c_str())); }});

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/interop/peer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/client.hpp"
 #include "tests/support/endpoint.hpp"
@@ -25,15 +26,6 @@
 using namespace baton::test;
 
 namespace {
-
-/// False, and said loudly, where it is missing; with CI in the environment the test fails for it.
-bool has_socket_activate() {
-  Program found({{"sh", "-c", "command -v systemd-socket-activate"}, {}, {}, {}});
-  if (found.wait_for_end() == "code 0") return true;
-  if (std::getenv("CI") != nullptr) FAIL("systemd-socket-activate is not on PATH (Debian: systemd)");
-  WARN("NOT TESTED: systemd-socket-activate is not on PATH");
-  return false;
-}
 
 /// Who would be systemd: every datagram, in order.
 class Manager {
@@ -90,7 +82,7 @@ std::string refusal_with(const std::string& redirection, const std::string& argu
 }  // namespace
 
 TEST_CASE("sockets of systemd-socket-activate are served, kept over a reload, and their files stay") {
-  if (!has_socket_activate()) return;
+  if (!is_installed("systemd-socket-activate")) return;
   const Directory directory;
   const std::string address = "127.0.0.1:" + unused_port();
   const std::string path = directory / "web.sock";
@@ -118,7 +110,7 @@ TEST_CASE("sockets of systemd-socket-activate are served, kept over a reload, an
 }
 
 TEST_CASE("a socket from systemd is found by its address or its name, and only what is left is bound") {
-  if (!has_socket_activate()) return;
+  if (!is_installed("systemd-socket-activate")) return;
   const std::string given = "127.0.0.1:" + unused_port();
   const std::string wanted = GENERATE(as<std::string>{}, "address", "name");
   const std::string listen = wanted == "address" ? given : "api=127.0.0.1:1";
@@ -140,7 +132,7 @@ TEST_CASE("what LISTEN_FDS names and is no listener is refused by its number and
   CHECK(refusal_with("3</dev/null").find("LISTEN_FDS: descriptor 3 (web) is no listening stream socket") !=
         std::string::npos);
   CHECK(refusal_with("3<&-").find("LISTEN_FDS: descriptor 3 (web) is not open") != std::string::npos);
-  if (!has_socket_activate()) return;
+  if (!is_installed("systemd-socket-activate")) return;
   const std::string given = "127.0.0.1:" + unused_port();
   Program baton({{"systemd-socket-activate", "-l", given, programs::baton(), "--policy", "reuseport"}, {}, {}, {}});
   baton.wait_for("Listening on");

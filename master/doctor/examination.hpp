@@ -1,0 +1,58 @@
+// Doctor. The examination itself: check after check on one patient, each bounded in time, with what it saw.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/fd.hpp"
+#include "master/doctor/patient.hpp"
+#include "master/doctor/plan.hpp"
+#include "master/doctor/report.hpp"
+
+namespace baton::doctor {
+
+class Examination {
+ public:
+  Examination(const boost::asio::any_io_executor& executor, const Plan& plan);
+
+  /// Throws StartError where the command can't be run at all.
+  boost::asio::awaitable<void> run();
+  /// What was found; a check that was broken off has failed, and those that nobody came to are skipped.
+  [[nodiscard]] Report report() const;
+
+ private:
+  boost::asio::awaitable<void> check_listener();  ///< and whether it gets ready
+  boost::asio::awaitable<void> check_answers();
+  boost::asio::awaitable<void> check_shares();
+  boost::asio::awaitable<void> check_descriptors();
+  boost::asio::awaitable<void> check_drains();
+  boost::asio::awaitable<void> check_end();
+  boost::asio::awaitable<void> check_channel();
+
+  enum class Start : std::uint8_t { ready, late, ended };
+  boost::asio::awaitable<Start> become_ready();
+  void judge_listener(bool is_ready);
+  boost::asio::awaitable<std::optional<std::size_t>> owner_of(std::uint16_t port);
+  boost::asio::awaitable<void> settle(std::size_t count, TimePoint end);
+  void judge_descendants(const std::vector<pid_t>& family, pid_t worker, bool is_alone);
+
+  void begin(Check check) { current_ = check; }
+  void find(Check check, Verdict verdict, std::string seen, std::string way_out = {});
+  [[nodiscard]] bool is_found(Check check) const;
+  [[nodiscard]] bool has_failed(Check check) const;
+
+  boost::asio::any_io_executor executor_;
+  const Plan& plan_;
+  Patient patient_;
+  std::vector<SeenWorker> workers_;
+  std::vector<Finding> findings_;
+  std::optional<Check> current_;
+  bool is_http_ = true;
+  std::string reason_;  ///< why nothing more is looked at
+};
+
+}  // namespace baton::doctor

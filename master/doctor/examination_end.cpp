@@ -1,0 +1,161 @@
+// Doctor. The second half of a life: being replaced, being stopped, losing the master.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/error.hpp"
+#include "master/client_text.hpp"
+#include "master/doctor/examination.hpp"
+#include "master/doctor/load.hpp"
+#include "master/doctor/processes.hpp"
+#include "master/doctor/visitor.hpp"
+
+namespace baton::doctor {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+TimePoint from_now(std::chrono::milliseconds time) {
+  return std::chrono::steady_clock::now() + time;
+}
+
+/// How long a worker that finishes may do without the master. Node's cluster wants it, where a program does not end by
+/// itself.
+std::chrono::milliseconds time_alone(const Options& options) {
+  const std::chrono::milliseconds most = asks_for_listeners(options.dialect) ? 3s : 10s;
+  return std::min(most, options.drain_timeout);
+}
+
+std::string names_of(const std::vector<pid_t>& processes) {
+  constexpr std::size_t shown = 3;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(shown, processes.size()); ++i)
+    names += fmt::format("{}{} ({})", i == 0 ? "" : ", ", processes.at(i), command_line(processes.at(i)));
+  return processes.size() > shown ? fmt::format("{} and {} more", names, processes.size() - shown) : names;
+}
+
+constexpr std::string_view way_to_drain =
+    "on the stop signal accept no more, answer what was accepted, then end; what the kernel has queued is the "
+    "siblings'";
+constexpr std::string_view way_to_stop =
+    "on the stop signal close the listener, finish what is being answered, close idle connections, and end";
+
+}  // namespace
+
+asio::awaitable<void> Examination::check_drains() {
+  begin(Check::drains);
+  constexpr std::size_t enough = 40;
+  constexpr std::size_t most = 100'000;
+  Load load(executor_, patient_.place(), plan_.path, is_http_);
+  load.start(4, most);
+  co_await patient_.wait_for([&] { return load.asked() >= enough; }, from_now(10s));
+  const auto& options = plan_.options;
+  // Each of the two: to get ready, and to finish.
+  const auto patience = 2 * (options.ready_timeout + options.drain_timeout) + 10s;
+  const auto outcome = co_await patient_.ask("POST", "/reload", from_now(patience));
+  const std::size_t reloaded = load.asked();
+  co_await patient_.wait_for([&] { return load.asked() >= reloaded + enough; }, from_now(10s));
+  load.stop();
+  co_await patient_.wait_for([&] { return load.has_ended(); }, from_now(10s));
+  const std::string seen = fmt::format("{} requests by 4 clients during a reload", load.asked());
+  if (!outcome.at("ok").as_bool())
+    find(Check::drains, Verdict::failed,
+         fmt::format("the reload: {}; last words: {}", member_text(outcome, "message"), patient_.last_words(3)),
+         "a second start has to work beside the first: no fixed port, file or lock of its own");
+  else if (load.lost() > 0)
+    find(Check::drains, Verdict::failed, fmt::format("{}: {}", seen, load.losses()), std::string(way_to_drain));
+  else
+    find(Check::drains, Verdict::ok, seen + ", none lost");
+}
+
+/// Whoever still lives when its worker has ended, and a moment later.
+void Examination::judge_descendants(const std::vector<pid_t>& family, pid_t worker, bool is_alone) {
+  std::vector<pid_t> left;
+  for (const pid_t each : family)
+    if (each != worker && !family_of(each).empty()) left.push_back(each);
+  const std::size_t started = family.empty() ? 0 : family.size() - 1;
+  if (!left.empty())
+    find(Check::descendants, Verdict::failed, "left " + names_of(left),
+         "end what it has started before it ends itself, and wait for it; baton kills what is left");
+  else if (!is_alone && started > 0)
+    find(Check::descendants, Verdict::skipped, "it took so long to end that baton cleared up behind it");
+  else
+    find(Check::descendants, Verdict::ok,
+         started == 0 ? "it had started nobody" : fmt::format("{} that it had started ended with it", started));
+}
+
+/// One of two workers is one too many. As soon as it has been told so the master is made to stand still: what that
+/// worker does from there on is its own doing.
+asio::awaitable<void> Examination::check_end() {
+  begin(Check::stops);
+  co_await settle(2, from_now(plan_.options.drain_timeout + 10s));
+  std::vector<Fd> pidfds;
+  for (const SeenWorker& each : workers_) pidfds.push_back(pidfd_of(each.pid));
+  Visitor idle(executor_, patient_.place(), plan_.path);
+  Visitor other(executor_, patient_.place(), plan_.path);
+  co_await idle.ask(true);
+  if (idle.is_open()) co_await other.ask(true);
+  const std::string with = idle.is_open() ? ", with idle connections open" : "";
+  std::vector<std::vector<pid_t>> families;
+  for (const SeenWorker& each : workers_) families.push_back(family_of(each.pid));
+
+  const auto began = std::chrono::steady_clock::now();
+  const auto outcome = co_await patient_.ask("POST", "/scale?to=1&wait=no", from_now(10s));
+  patient_.freeze();
+  const auto has_one_ended = [&] { return std::any_of(pidfds.begin(), pidfds.end(), has_ended); };
+  const bool is_alone = co_await patient_.wait_for(has_one_ended, from_now(time_alone(plan_.options)));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  const auto first = std::find_if(pidfds.begin(), pidfds.end(), has_ended);
+  if (is_alone) {
+    const auto at = static_cast<std::size_t>(first - pidfds.begin());
+    find(Check::stops, Verdict::ok, fmt::format("within {} ms{}", took.count(), with));
+    begin(Check::descendants);
+    const std::vector<pid_t> family = families.at(at);
+    const pid_t worker = workers_.at(at).pid;
+    co_await patient_.wait_for(
+        [&] {
+          return std::all_of(family.begin(), family.end(),
+                             [&](pid_t each) { return each == worker || family_of(each).empty(); });
+        },
+        from_now(1s));
+    judge_descendants(family, worker, true);
+  }
+  patient_.thaw();
+  if (is_alone) co_return;
+
+  const bool has_ended_later = co_await patient_.wait_for(has_one_ended, began + plan_.options.drain_timeout + 10s);
+  const auto later = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  if (has_ended_later && later <= plan_.options.drain_timeout)
+    find(Check::stops, Verdict::ok, fmt::format("within {} ms{}", later.count(), with));
+  else
+    find(Check::stops, Verdict::failed,
+         fmt::format("not within {} ms (--drain-timeout){}", plan_.options.drain_timeout.count(), with),
+         std::string(way_to_stop));
+  const auto last = std::find_if(pidfds.begin(), pidfds.end(), has_ended);
+  const auto at = static_cast<std::size_t>(last == pidfds.end() ? 0 : last - pidfds.begin());
+  judge_descendants(families.at(at), workers_.at(at).pid, false);
+}
+
+asio::awaitable<void> Examination::check_channel() {
+  begin(Check::channel);
+  const Dialect dialect = plan_.options.dialect;
+  if (inherits_listeners(dialect))
+    co_return find(Check::channel, Verdict::skipped, fmt::format("{} has no channel", name(dialect)));
+  co_await settle(1, from_now(plan_.options.drain_timeout + 10s));
+  std::vector<Fd> pidfds;
+  for (const SeenWorker& each : workers_) pidfds.push_back(pidfd_of(each.pid));
+  patient_.kill_master();
+  const auto began = std::chrono::steady_clock::now();
+  const bool have_ended =
+      co_await patient_.wait_for([&] { return std::all_of(pidfds.begin(), pidfds.end(), has_ended); }, from_now(5s));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  if (have_ended)
+    find(Check::channel, Verdict::ok, fmt::format("within {} ms of the master's death", took.count()));
+  else
+    find(Check::channel, Verdict::failed, "it lives on 5 s after the master was killed, and nobody can stop it",
+         "process.on('disconnect', () => process.exit()): the end of the channel is the master's");
+}
+
+}  // namespace baton::doctor

@@ -1,0 +1,60 @@
+// Doctor. The clients of a load.
+#include "master/doctor/load.hpp"
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+#include "master/task.hpp"
+
+namespace baton::doctor {
+namespace {
+
+namespace asio = boost::asio;
+
+// Of Fate; whoever is answered, be it not in HTTP, has lost nothing.
+constexpr std::array<std::string_view, 6> loss_names{"", "", "cut off", "reset", "refused", "without an answer"};
+
+}  // namespace
+
+Load::Load(const asio::any_io_executor& executor, const asio::ip::tcp::endpoint& place, const std::string& path,
+           bool is_http)
+    : executor_(executor), place_(place), path_(path), is_http_(is_http) {}
+
+void Load::start(unsigned clients, std::size_t most) {
+  tally_->most = most;
+  tally_->clients = clients;
+  for (unsigned i = 0; i < clients; ++i) start_task(executor_, ask_on(executor_, place_, path_, tally_));
+}
+
+asio::awaitable<void> Load::ask_on(asio::any_io_executor executor, asio::ip::tcp::endpoint place, std::string path,
+                                   std::shared_ptr<Tally> tally) {
+  while (!tally->stops && tally->asked < tally->most) {
+    ++tally->asked;
+    Visitor visitor(executor, place, path);
+    const Visit visit = co_await visitor.ask(false);
+    ++tally->fates.at(static_cast<std::size_t>(visit.fate));
+  }
+  --tally->clients;
+}
+
+std::size_t Load::count_lost(std::size_t fate) const {
+  const bool is_answer = loss_names.at(fate).empty() || (!is_http_ && static_cast<Fate>(fate) == Fate::cut_off);
+  return is_answer ? 0 : tally_->fates.at(fate);
+}
+
+std::size_t Load::lost() const {
+  std::size_t sum = 0;
+  for (std::size_t i = 0; i < loss_names.size(); ++i) sum += count_lost(i);
+  return sum;
+}
+
+std::string Load::losses() const {
+  std::string text;
+  for (std::size_t i = 0; i < loss_names.size(); ++i)
+    if (count_lost(i) > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count_lost(i), loss_names.at(i));
+  return text;
+}
+
+}  // namespace baton::doctor

@@ -1,0 +1,54 @@
+// Doctor. Several clients that ask for one thing again and again, each time on a new connection.
+#pragma once
+
+#include <array>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "master/doctor/visitor.hpp"
+
+namespace baton::doctor {
+
+class Load {
+ public:
+  /// Where it is no HTTP that is spoken, the end of a connection is an answer.
+  Load(const boost::asio::any_io_executor& executor, const boost::asio::ip::tcp::endpoint& place,
+       const std::string& path, bool is_http);
+
+  /// So many clients; each ends by itself behind `most` requests of all, or once stop() was called.
+  void start(unsigned clients, std::size_t most);
+  void stop() { tally_->stops = true; }
+
+  [[nodiscard]] bool has_ended() const { return tally_->clients == 0; }
+  [[nodiscard]] std::size_t asked() const { return tally_->asked; }
+  [[nodiscard]] std::size_t lost() const;
+  /// "2 reset, 1 cut off"; empty where nothing was lost.
+  [[nodiscard]] std::string losses() const;
+
+ private:
+  [[nodiscard]] std::size_t count_lost(std::size_t fate) const;
+
+  /// Shared with the clients, who may outlive this.
+  struct Tally {
+    std::array<std::size_t, 6> fates{};
+    std::size_t asked = 0;
+    std::size_t most = 0;
+    unsigned clients = 0;
+    bool stops = false;
+  };
+  static boost::asio::awaitable<void> ask_on(boost::asio::any_io_executor executor,
+                                             boost::asio::ip::tcp::endpoint place, std::string path,
+                                             std::shared_ptr<Tally> tally);
+
+  boost::asio::any_io_executor executor_;
+  boost::asio::ip::tcp::endpoint place_;
+  std::string path_;
+  bool is_http_;
+  std::shared_ptr<Tally> tally_ = std::make_shared<Tally>();
+};
+
+}  // namespace baton::doctor

@@ -1,0 +1,229 @@
+// Doctor. Starting, asking and ending the baton under examination.
+#include "master/doctor/patient.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json/parse.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "common/error.hpp"
+#include "master/client_connection.hpp"
+#include "master/client_text.hpp"
+#include "master/doctor/processes.hpp"
+#include "master/task.hpp"
+#include "master/watch.hpp"
+
+namespace baton::doctor {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+constexpr auto between_looks = 10ms;
+constexpr auto patience_with_master = 10s;
+constexpr std::size_t most_lines = 400;
+constexpr std::size_t most_line = std::size_t{64} << 10;
+
+TimePoint in(std::chrono::milliseconds time) {
+  return std::chrono::steady_clock::now() + time;
+}
+
+/// The end to read, and the end for the child.
+std::pair<Fd, Fd> make_pipe() {
+  std::array<int, 2> ends{};
+  check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
+  Fd read{ends[0]};
+  Fd write{ends[1]};
+  set_nonblocking(read);
+  return {std::move(read), std::move(write)};
+}
+
+Child start(const asio::any_io_executor& executor, const Plan& plan, const TemporaryDirectory& directory,
+            const std::string& control, Fd pipe) {
+  Command command{"/proc/self/exe", {"baton"}};
+  auto& words = command.arguments;
+  words.insert(words.end(), plan.arguments.begin(), plan.arguments.end());
+  // It lets a late worker be until that has been looked at.
+  const auto ready_timeout = plan.options.ready_timeout + 5s;
+  for (std::string each :
+       {fmt::format("--ready-timeout={}ms", ready_timeout.count()), "--control=" + control,
+        "--pid-file=" + directory.file("pid"), "--state-file=" + directory.file("state"), std::string("--name=doctor"),
+        std::string("--log-format=json"), std::string("--log-level=info")})
+    words.push_back(std::move(each));
+  words.emplace_back("--");
+  words.insert(words.end(), plan.options.command.begin(), plan.options.command.end());
+  Outfit outfit;
+  outfit.output = pipe.duplicate();
+  outfit.errors = std::move(pipe);
+  // A notifying service manager's business is with this process, if at all.
+  outfit.variables = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"};
+  return Child::spawn(executor, command, outfit);
+}
+
+}  // namespace
+
+TemporaryDirectory::TemporaryDirectory() {
+  path_ = (std::filesystem::temp_directory_path() / "baton-doctor-XXXXXX").string();
+  if (::mkdtemp(path_.data()) == nullptr)
+    throw StartError(
+        fmt::format("can't make a directory {}: {} (TMPDIR names another place)", path_, describe_errno(errno)));
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+Patient::Patient(const asio::any_io_executor& executor, const Plan& plan)
+    : executor_(executor), control_(directory_.file("control")), log_(executor), news_(executor), master_([&] {
+        auto [read, write] = make_pipe();
+        log_.assign(read.get());
+        static_cast<void>(read.release());
+        return start(executor, plan, directory_, control_, std::move(write));
+      }()) {
+  start_task(executor_, follow_log());
+}
+
+Patient::~Patient() {
+  constexpr int soon_ms = 2000;
+  try {
+    // First the master, which would start others; what it leaves comes to us.
+    master_.kill_group();
+    if (master_.has_ended(soon_ms)) static_cast<void>(master_.reap());
+    for (std::vector<pid_t> left = own_children(); !left.empty(); left = own_children())
+      for (const pid_t each : left) {
+        ::kill(each, SIGKILL);
+        ::waitpid(each, nullptr, 0);
+      }
+  } catch (const std::system_error&) {  // nothing more can be done
+  }
+}
+
+asio::awaitable<void> Patient::follow_log() {
+  std::array<char, 4096> bytes{};
+  boost::system::error_code error;
+  for (;;) {
+    const std::size_t count =
+        co_await log_.async_read_some(asio::buffer(bytes), asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::operation_aborted) co_return;  // this may be no more
+    text_.append(bytes.data(), count);
+    std::size_t begin = 0;
+    for (auto end = text_.find('\n'); end != std::string::npos; end = text_.find('\n', begin)) {
+      take_line(text_.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    text_.erase(0, begin);
+    if (text_.size() > most_line) text_.clear();
+    news_.cancel();
+    if (error) co_return;
+  }
+}
+
+void Patient::take_line(std::string line) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(line, error);
+  Line taken{false, true, std::move(line)};  // its last word, when it can't start
+  if (!error && parsed.is_object()) {
+    const json::object& said = parsed.get_object();
+    const std::string level = member_text(said, "level");
+    taken = {member_text(said, "role") == "worker", level == "warning" || level == "error",
+             member_text(said, "message")};
+  }
+  lines_.push_back(std::move(taken));
+  if (lines_.size() > most_lines) lines_.pop_front();
+}
+
+std::string Patient::last_words(std::size_t lines) const {
+  std::string words;
+  for (auto each = lines_.rbegin(); each != lines_.rend() && lines > 0; ++each) {
+    if (!each->is_of_worker && !each->is_warning) continue;
+    words = each->text + (words.empty() ? "" : " | ") + words;
+    --lines;
+  }
+  return words;
+}
+
+std::size_t Patient::count_lines(std::string_view begin, std::string_view end) const {
+  return static_cast<std::size_t>(std::count_if(lines_.begin(), lines_.end(), [begin, end](const Line& each) {
+    return !each.is_of_worker && each.text.starts_with(begin) && each.text.ends_with(end);
+  }));
+}
+
+asio::awaitable<bool> Patient::wait_for(std::function<bool()> holds, TimePoint deadline) {
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() >= deadline) co_return false;
+    news_.expires_at(std::min(deadline, in(between_looks)));
+    boost::system::error_code ignored;
+    co_await news_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  co_return true;
+}
+
+asio::awaitable<void> Patient::pause(TimePoint end) {
+  asio::steady_timer timer(executor_, end);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+asio::awaitable<void> Patient::wait_until_it_listens() {
+  const bool listens = co_await wait_for([this] { return count_lines("baton ", "2 workers") > 0 || has_ended(); },
+                                         in(patience_with_master));
+  if (!listens || has_ended()) {
+    std::string words = last_words(1);
+    if (words.starts_with("baton: ")) words.erase(0, std::string_view("baton: ").size());
+    throw StartError(words.empty() ? "baton does not come to listening, and does not say why" : words);
+  }
+  const json::object status = co_await ask("GET", "/status", in(patience_with_master));
+  const std::string address = member_text(status.at("listeners").as_array().at(0).as_object(), "address");
+  const std::size_t colon = address.rfind(':');
+  const std::string host = address.substr(0, colon);
+  boost::system::error_code error;
+  // All addresses, be it ":80" or "[::]:80": this machine's own is one of them.
+  auto ip = asio::ip::make_address(host.starts_with('[') ? host.substr(1, host.size() - 2) : host, error);
+  if (error || ip.is_unspecified()) ip = asio::ip::address_v4::loopback();
+  place_ = {ip, static_cast<std::uint16_t>(std::strtoul(address.c_str() + colon + 1, nullptr, 10))};
+}
+
+asio::awaitable<json::object> Patient::ask(std::string method, std::string target, TimePoint deadline) {
+  ClientConnection connection(control_);
+  connection.ask(method, target);
+  const auto watch = std::make_shared<Watch>(executor_, connection.socket());
+  asio::steady_timer timer(executor_, deadline);
+  timer.async_wait([late = std::weak_ptr(watch)](const boost::system::error_code& cancelled) {
+    const auto waiting = late.lock();
+    if (!cancelled && waiting) waiting->cancel();
+  });
+  std::string body;
+  while (!connection.is_done()) {
+    const bool is_readable = co_await watch->readable();
+    if (!is_readable) throw StartError(fmt::format("baton did not answer {} {} in time", method, target));
+    connection.receive();
+    body += connection.take_body();
+  }
+  co_return json::parse(body).as_object();
+}
+
+asio::awaitable<std::vector<SeenWorker>> Patient::workers() {
+  const json::object status = co_await ask("GET", "/status", in(patience_with_master));
+  std::vector<SeenWorker> found;
+  for (const json::value& each : status.at("workers").as_array()) {
+    const json::object& worker = each.as_object();
+    found.push_back({static_cast<int>(member_number(worker, "worker", 0)),
+                     static_cast<pid_t>(member_number(worker, "pid", 0)), member_text(worker, "state")});
+  }
+  co_return found;
+}
+
+}  // namespace baton::doctor

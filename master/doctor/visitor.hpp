@@ -1,0 +1,51 @@
+// Doctor. One client of the command under examination: a connection, and HTTP/1.1 requests on it.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace baton::doctor {
+
+/// How a request ended.
+enum class Fate : std::uint8_t {
+  answered,
+  foreign,  ///< by something that is not HTTP, or by an orderly end
+  cut_off,  ///< the connection ended within the answer, or before it
+  reset,
+  refused,  ///< nobody listens
+  silent,   ///< nothing came in time
+};
+
+struct Visit {
+  Fate fate = Fate::silent;
+  unsigned status = 0;
+  std::chrono::microseconds took{0};  ///< from the request, or the connect where there was none before
+};
+
+class Visitor {
+ public:
+  Visitor(const boost::asio::any_io_executor& executor, boost::asio::ip::tcp::endpoint place, std::string path);
+
+  /// Whether somebody listens.
+  boost::asio::awaitable<bool> connect();
+  /// Connects first where it has not been done. `stays`: the connection is not asked to end.
+  boost::asio::awaitable<Visit> ask(bool stays);
+
+  [[nodiscard]] bool is_open() { return stream_.socket().is_open(); }
+  /// Of our end.
+  [[nodiscard]] std::uint16_t port();
+
+ private:
+  boost::beast::tcp_stream stream_;
+  boost::asio::ip::tcp::endpoint place_;
+  std::string path_;
+  boost::beast::flat_buffer buffer_;
+};
+
+}  // namespace baton::doctor

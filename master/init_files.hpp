@@ -1,0 +1,27 @@
+// Init. The text of a configuration file with every setting in it, and of a systemd unit. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/settings.hpp"
+
+namespace baton {
+
+/// TOML. What was given is set, the rest is there as a comment, with its default where that is one value. Throws
+/// UsageError for a value that TOML, as CLI11 reads it, has no way to write.
+std::string config_text(const std::vector<SettingDescription>& settings, std::string_view command_line);
+
+struct Service {
+  std::string baton;                 ///< path
+  std::string config;                ///< path
+  std::vector<std::string> command;  ///< of the workers; empty: none
+  std::string directory;             ///< that it starts in
+  std::string user;                  ///< empty: one that systemd makes up
+};
+
+/// scripts/systemd/baton.service, made to run that.
+std::string unit_text(const Service& service);
+
+}  // namespace baton

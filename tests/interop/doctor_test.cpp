@@ -1,0 +1,236 @@
+// Interop tests. `baton doctor` with real programs that are well, from docs/recipes.md, and with one that is broken in
+// one way at a time.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <csignal>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/interop/peer.hpp"
+#include "tests/interop/recipe.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/files.hpp"
+#include "tests/support/harness.hpp"
+#include "tests/support/proc.hpp"
+#include "tests/support/programs.hpp"
+
+using namespace baton::test;
+
+namespace {
+
+using Words = std::vector<std::string>;
+using Verdicts = std::map<std::string, std::string>;
+
+constexpr auto patience_with_doctor = std::chrono::seconds(120);
+
+/// The doctor's report, which must have come out at all.
+struct Examined {
+  Examined(const Words& arguments, const std::string& directory) {
+    Words command{programs::baton(), "doctor", "--json"};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    Program doctor({command, {}, {}, [directory] { static_cast<void>(::chdir(directory.c_str())); }});
+    end = doctor.try_wait_for_end(Deadline(patience_with_doctor)).value_or("it did not end");
+    text = doctor.output();
+    INFO(text << doctor.errors());
+    CHECK(doctor.errors().empty());
+    CHECK(strays().empty());
+    REQUIRE(text.ends_with('\n'));
+    report = boost::json::parse(text).as_object();
+    for (const auto& each : report.at("checks").as_array()) {
+      const auto& check = each.as_object();
+      verdicts[check.at("check").as_string().c_str()] = check.at("verdict").as_string().c_str();
+      CHECK_FALSE(check.at("seen").as_string().empty());
+      CHECK((check.at("verdict").as_string() == "failed") == check.contains("way_out"));
+    }
+  }
+
+  [[nodiscard]] std::string seen(const std::string& name) const {
+    for (const auto& each : report.at("checks").as_array())
+      if (each.at("check").as_string() == name) return each.at("seen").as_string().c_str();
+    return {};
+  }
+  [[nodiscard]] Words with_verdict(const std::string& verdict) const {
+    Words names;
+    for (const auto& [name, found] : verdicts)
+      if (found == verdict) names.push_back(name);
+    return names;
+  }
+
+  std::string end;
+  std::string text;
+  boost::json::object report;
+  Verdicts verdicts;
+};
+
+void is_well(const std::string& title, const Words& skipped) {
+  CAPTURE(title);
+  const Recipe recipe = recipe_named(title, "1337");
+  if (!is_installed(recipe.program())) return;
+  const Directory directory;
+  write_files(recipe, directory);
+  const Examined examined(recipe.arguments, directory / "");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed").empty());
+  CHECK(examined.with_verdict("skipped") == skipped);
+  CHECK(examined.verdicts.size() == 9);
+  CHECK(examined.report.at("healthy").as_bool());
+  CHECK(examined.end == "code 0");
+}
+
+Examined examine_broken(const std::string& broken) {
+  const Directory directory;
+  return Examined({"--ready-timeout", "5s", "--drain-timeout", "5s", "--", "/usr/bin/python3",
+                   BATON_SOURCE_DIR "/tests/interop/broken_worker.py", broken},
+                  directory / "");
+}
+
+/// In that one thing; `seen` is a part of what was seen of it.
+void is_broken(const std::string& broken, const std::string& check, const std::string& seen) {
+  CAPTURE(broken);
+  const Examined examined = examine_broken(broken);
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed") == Words{check});
+  CHECK(examined.seen(check).find(seen) != std::string::npos);
+  CHECK_FALSE(examined.report.at("healthy").as_bool());
+  CHECK(examined.end == "code 1");
+}
+
+}  // namespace
+
+TEST_CASE("doctor: gunicorn is well") {
+  is_well("gunicorn", {"channel"});
+}
+TEST_CASE("doctor: uvicorn is well where it accepts no more before it stops") {
+  is_well("uvicorn, without a reset", {"channel"});
+}
+TEST_CASE("doctor: Python without a framework is well") {
+  is_well("Python, without a framework", {"channel"});
+}
+TEST_CASE("doctor: a Node program that listens is well") {
+  is_well("Node", {});
+}
+TEST_CASE("doctor: a Node program over child_process is well") {
+  is_well("Node, over child_process", {});
+}
+
+TEST_CASE("doctor: the program that the broken ones are made of is well") {
+  const Examined examined = examine_broken("nothing");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed").empty());
+  CHECK(examined.with_verdict("skipped") == Words{"channel"});
+  CHECK(examined.end == "code 0");
+}
+
+TEST_CASE("doctor: a worker that never gets ready") {
+  is_broken("never-ready", "ready", "not within 5000 ms");
+}
+TEST_CASE("doctor: a worker that closes its listener") {
+  is_broken("closes", "listener", "0 of 2");
+}
+TEST_CASE("doctor: a worker that leaks a descriptor with each request") {
+  is_broken("leaks", "descriptors", " × /dev/null");
+}
+TEST_CASE("doctor: a worker that ends at once on TERM") {
+  is_broken("resets", "drains", "cut off");
+}
+TEST_CASE("doctor: a worker that leaves a grandchild") {
+  is_broken("leaves", "descendants", "(sleep 1000)");
+}
+TEST_CASE("doctor: a worker that does not stop") {
+  is_broken("stays", "stops", "not within 5000 ms");
+}
+TEST_CASE("doctor: a worker that leaves everything to its sibling") {
+  is_broken("takes-nothing", "shares", " and 0");
+}
+
+TEST_CASE("doctor: a worker that outlives its master's channel") {
+  const Directory directory;
+  write_file(directory / "worker.js", R"(
+    const http = require('node:http');
+    const server = http.createServer((request, response) => response.end('x'));
+    process.on('message', (message, listener) => {
+      if (message !== 'server') return;
+      server.listen(listener);
+      process.on('SIGTERM', () => server.close(() => process.exit()));
+    });
+    setInterval(() => {}, 1000);)");
+  const Examined examined({"--dialect", "channel", "--", "node", "worker.js"}, directory / "");
+  INFO(examined.text);
+  CHECK(examined.verdicts.at("channel") == "failed");
+}
+
+TEST_CASE("doctor: a program that is no HTTP server is examined by its connections") {
+  const Directory directory;
+  write_file(directory / "time.js",
+             "require('node:net').createServer((socket) => socket.resume().end()).listen(1337);");
+  const Examined examined({"--", "node", "time.js"}, directory / "");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed").empty());
+  CHECK(examined.seen("answers").find("no HTTP server") != std::string::npos);
+}
+
+TEST_CASE("doctor: a program that ends at once is told from one that is not ready") {
+  const Directory directory;
+  const Examined examined({"--", "sh", "-c", "echo no way >&2; exit 3"}, directory / "");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed") == Words{"ready"});
+  CHECK(examined.seen("ready").find("no way") != std::string::npos);
+  CHECK(examined.seen("ready").find("exited with code 3") != std::string::npos);
+  CHECK(examined.end == "code 1");
+}
+
+TEST_CASE("doctor: what is broken off has failed, and what nobody came to is skipped") {
+  const Directory directory;
+  const Examined examined({"--timeout", "1s", "--", "sleep", "1000"}, directory / "");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed") == Words{"ready"});
+  CHECK(examined.seen("answers").find("--timeout") != std::string::npos);
+  CHECK(examined.end == "code 1");
+}
+
+TEST_CASE("doctor: wrong usage, and what can't be run") {
+  const auto [arguments, end, error] = GENERATE(table<Words, std::string, std::string>({
+      {{"doctor"}, "code 2", "baton: the command is missing (usage: baton doctor [flags] -- command args…)\n"},
+      {{"doctor", "--"}, "code 2", "baton: the command is missing (usage: baton doctor [flags] -- command args…)\n"},
+      {{"doctor", "--jsno", "--", "sleep", "1"}, "code 2", "baton: unknown flag --jsno"},
+      {{"doctor", "--path", "x", "--", "sleep", "1"}, "code 2", "baton: --path: \"x\" is no path of a request"},
+      {{"doctor", "--dialect", "telepathy", "--", "sleep", "1"}, "code 2", "baton: --dialect: "},
+      {{"doctor", "-l", "unix:/x", "--", "sleep", "1"}, "code 2", "baton: --listen: unix:/x can't be examined"},
+      {{"doctor", "--policy", "own-port", "--", "sleep", "1"}, "code 2", "baton: --policy: own-port has nothing to"},
+      {{"doctor", "--", "no-such-program"}, "code 3", "baton doctor: can't start \"no-such-program\": "},
+      {{"doctor", "-l", "192.0.2.1:80", "--", "sleep", "1"}, "code 3", "baton doctor: can't listen on 192.0.2.1:80: "},
+  }));
+  const Outcome outcome = run_baton(arguments);
+  CHECK(outcome.end == end);
+  CHECK(outcome.output.empty());
+  CHECK(outcome.errors.starts_with(error));
+}
+
+TEST_CASE("doctor: interrupted, it leaves nothing behind") {
+  const auto [signal, end] = GENERATE(table<int, std::string>({{SIGINT, "code 130"}, {SIGTERM, "code 143"}}));
+  const Directory directory;
+  Program doctor({{programs::baton(), "doctor", "--", "sh", "-c", "touch begun; exec sleep 1000"},
+                  {"TMPDIR=" + (directory / "")},
+                  {},
+                  [&] { static_cast<void>(::chdir((directory / "").c_str())); }});
+  REQUIRE(becomes_true([&] { return std::filesystem::exists(directory / "begun"); }));
+  doctor.signal(signal);
+  CHECK(doctor.wait_for_end() == end);
+  CHECK(strays().empty());
+  std::filesystem::remove(directory / "begun");
+  CHECK(std::filesystem::is_empty(directory / ""));
+}
+
+TEST_CASE("doctor: in words") {
+  const Outcome outcome = run_baton({"doctor", "--ready-timeout", "1s", "--", "sleep", "1000"});
+  CHECK(outcome.end == "code 1");
+  CHECK(outcome.output.starts_with("sleep 1000\n  dialect listen-fds, because "));
+  CHECK(outcome.output.find("\n  ok       takes the listener     2 of 2 workers hold it\n") != std::string::npos);
+  CHECK(outcome.output.find("\n  failed   gets ready             not within 1000 ms") != std::string::npos);
+  CHECK(outcome.output.find(" way out: accept, poll or epoll the listener") != std::string::npos);
+  CHECK(outcome.output.ends_with("\n1 ok, 1 failed, 7 skipped\n"));
+}
