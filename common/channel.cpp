@@ -150,9 +150,8 @@ void Channel::take_lines(Batch& batch) {
 void Channel::take_line(std::string_view line, Batch& batch) {
   if (line.empty()) return;
   boost::system::error_code error;
-  // Node's own parser knows no limit; this one is for the stack's sake.
   boost::json::parse_options options;
-  options.max_depth = 512;
+  options.max_depth = protocol::deepest;
   boost::json::value value = boost::json::parse({line.data(), line.size()}, error, {}, options);
   if (error) {
     add_fault(batch, fmt::format("a message is not JSON ({}): {}", error.message(), excerpt(line)));

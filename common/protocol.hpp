@@ -135,6 +135,9 @@ std::string_view ask_all_closed_line();
 /// A handle message without its descriptor: whoever reads its channel refuses it, and nothing else comes of it.
 std::string_view probe_line();
 
+/// How deeply the values of a line may be nested. Node's own parser knows no limit; this one is for the stack's sake.
+constexpr std::size_t deepest = 512;
+
 constexpr std::string_view listener_type = "net.Server";
 constexpr std::string_view connection_type = "net.Socket";
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "common/protocol.hpp"
 #include "master/supervisor.hpp"
 
 namespace baton {
@@ -54,7 +55,9 @@ void Supervisor::open_state(const std::string& path) {
 void Supervisor::on_change(const state::Change& change) {
   post_.tell(change);
   if (!changes_.has_hearers()) return;
-  const auto fields = boost::json::parse("{" + state::describe(change) + "}");
+  boost::json::parse_options options;
+  options.max_depth = protocol::deepest;  // it came in by a channel, perhaps
+  const auto fields = boost::json::parse("{" + state::describe(change) + "}", {}, options);
   changes_.publish(change.entry ? "set" : "deleted", fields.get_object());
 }
 

@@ -43,6 +43,12 @@ std::optional<std::int64_t> number_member(const json::object& message, json::str
   return number;
 }
 
+std::chrono::milliseconds time_to_live(std::int64_t milliseconds) {
+  constexpr std::chrono::milliseconds most = std::chrono::years(100);
+  if (milliseconds > most.count()) throw Refusal(Problem::malformed, "\"ttl\" is over 100 years");
+  return std::chrono::milliseconds(milliseconds);
+}
+
 void take_value(Wish& wish, const json::object& message) {
   const json::value* const value = message.if_contains("value");
   if (value == nullptr) throw Refusal(Problem::malformed, "there is no \"value\" to put");
@@ -89,7 +95,7 @@ std::optional<Wish> wish_of(std::string_view verb, const json::object& message) 
     wish.amount = *amount;
   if (const auto version = number_member(message, "version", 0))
     wish.condition.version = static_cast<std::uint64_t>(*version);
-  if (const auto time = number_member(message, "ttl", 0)) wish.time_to_live = std::chrono::milliseconds(*time);
+  if (const auto time = number_member(message, "ttl", 0)) wish.time_to_live = time_to_live(*time);
   wish.after = text_member(message, "after");
   if (const auto most = number_member(message, "limit", 0))
     wish.most = std::min(static_cast<std::size_t>(*most), Wish::most_listed);

@@ -75,6 +75,25 @@ TEST_CASE("the state outlives workers and reloads, and what has a time to live g
   CHECK(ask_control(connection, "GET /state/b").status == 200);
 }
 
+TEST_CASE("a value is nested as deeply as a worker's channel takes it, for those who watch as well") {
+  const auto nested = [](int depth) {
+    return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
+  };
+  Baton baton(
+      {"-w", "1", "--dialect", "channel", "--", "sh", "-c",
+       fmt::format(R"(echo '{{"cmd":"NODE_HANDLE_ACK"}}' >&3; read -r line <&3; read -r line <&3; echo "$line" >&2; )"
+                   R"(echo '{{"baton":"put","key":"a","value":{}}}' >&3; exec tail -f /dev/null)",
+                   nested(500))});
+  baton.workers();
+  Connection watching("unix:" + baton.control());
+  REQUIRE(watching.send("GET /state?watch=yes HTTP/1.1\r\nHost: baton\r\n\r\n"));
+  Connection connection("unix:" + baton.control());
+  REQUIRE(
+      becomes_true([&] { return ask_control(connection, "POST /send", R"({"to":1,"message":"go"})").status == 200; }));
+  REQUIRE(becomes_true([&] { return ask_control(connection, "GET /state/a").status == 200; }));
+  CHECK(ask_control(connection, "GET /state/a").body.find(nested(500)) != std::string::npos);
+}
+
 TEST_CASE("a worker that does not read is told apart from one that is not there, and what waits for it is bounded") {
   Baton baton({"-w", "1", "--dialect", "channel", "--ready", "message", "--", "tail", "-f", "/dev/null"});
   REQUIRE(becomes_true([&] { return children_of(baton.pid()).size() == 1; }));

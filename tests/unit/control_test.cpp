@@ -689,6 +689,7 @@ TEST_CASE("control: the shared state by its paths, with versions, times, sums, p
   CHECK(peer.request("PUT /state/n?version=x", "1").status == 400);
   CHECK(peer.request("POST /state/n?add=many").message() == "\"many\" is no whole number of 64 bits");
   CHECK(peer.request("GET /state/%2").status == 400);
+  CHECK(peer.request("PUT /state/a%FF", "1").message() == "a key is UTF-8");
   CHECK(peer.request("GET /state?watch=maybe").status == 400);
   CHECK(peer.request("GET /state/").status == 404);
   const ControlAnswer wrong = peer.request("PATCH /state/n");

@@ -2,6 +2,7 @@
 #include "master/state/store.hpp"
 
 #include <functional>
+#include <limits>
 
 #include "master/state/wish.hpp"
 #include "tests/support/catch.hpp"
@@ -165,6 +166,8 @@ TEST_CASE("a wish says what is wrong with it") {
   CHECK(refused("get", {{"key", 5}}) == "\"key\" is no string");
   CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"version", -1}}) == "\"version\" is no whole number from 0 on");
   CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"ttl", "1s"}}) == "\"ttl\" is no whole number from 0 on");
+  CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"ttl", std::numeric_limits<std::int64_t>::max()}}) ==
+        "\"ttl\" is over 100 years");
   CHECK(refused("add", {{"key", "a"}, {"amount", 0.5}}) == "\"amount\" is no whole number");
   const auto wish = wish_of("add", {{"key", "a"}, {"amount", -3}, {"ttl", 5}});
   REQUIRE(wish);
