@@ -1,8 +1,5 @@
 // Interop tests. Every recipe of docs/recipes.md through a worker's whole life, with the real programs.
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +10,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/harness.hpp"
+#include "tests/support/ports.hpp"
 #include "tests/support/proc.hpp"
 #include "tests/support/traffic.hpp"
 
@@ -20,18 +18,6 @@ using namespace baton;
 using namespace baton::test;
 
 namespace {
-
-/// One that nobody has at this moment.
-std::string free_port() {
-  const Fd socket{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size), "bind");
-  check(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-  return std::to_string(ntohs(address.sin_port));
-}
 
 void prepare(const Recipe& recipe, const Directory& directory) {
   write_files(recipe, directory);
@@ -65,7 +51,7 @@ enum class Losses { none, resets };
 /// accepted when they stop; the page says which.
 void live_through(const std::string& title, Losses losses = Losses::none) {
   CAPTURE(title);
-  const std::string port = free_port();
+  const std::string port = std::to_string(free_ports(1));
   const Recipe recipe = recipe_named(title, port);
   if (!is_installed(recipe.program())) return;
   const Directory directory;

@@ -9,6 +9,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/harness.hpp"
+#include "tests/support/ports.hpp"
 #include "tests/support/proc.hpp"
 #include "tests/support/traffic.hpp"
 
@@ -48,22 +49,6 @@ std::map<int, Seat> seats(const Baton& baton) {
 std::string scale(Baton& baton, const std::string& to) {
   const Outcome outcome = run_baton({"scale", to, "--control", baton.control()});
   return outcome.end + " " + outcome.output + outcome.errors;
-}
-
-/// `count` free ports in a row: the first one.
-int free_ports(int count) {
-  using namespace baton;
-  const auto bind = [](int port) { return listen_on(parse_address(fmt::format("127.0.0.1:{}", port), 0), 1); };
-  while (true) {
-    std::vector<Listener> bound;
-    bound.push_back(bind(0));
-    const int first = std::stoi(bound.front().address.substr(bound.front().address.rfind(':') + 1));
-    try {
-      for (int i = 1; i < count; ++i) bound.push_back(bind(first + i));
-      return first;
-    } catch (const std::runtime_error&) {  // taken, or beyond the last
-    }
-  }
 }
 
 }  // namespace

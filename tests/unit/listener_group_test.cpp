@@ -8,6 +8,7 @@
 #include "common/error.hpp"
 #include "tests/support/client.hpp"
 #include "tests/support/descriptors.hpp"
+#include "tests/support/ports.hpp"
 #include "tests/unit/expect.hpp"
 
 namespace baton::test {
@@ -42,17 +43,8 @@ std::size_t take_queued(const ListenerGroup& group, unsigned post) {
 
 /// Two ports next to each other that are free now, as "3000-3001".
 std::string free_range() {
-  while (true) {
-    const Listener first = bind_to(parse_address("127.0.0.1:0", 0));
-    const auto port = std::get<TcpAddress>(parse_address(first.address, 0)).ports.first;
-    if (port == 65'535) continue;
-    try {
-      const Listener second = listen_on(parse_address("127.0.0.1:" + std::to_string(port + 1), 0), backlog);
-      return std::to_string(port) + "-" + std::to_string(port + 1);
-    } catch (const StartError&) {
-      continue;
-    }
-  }
+  const int first = free_ports(2);
+  return std::to_string(first) + "-" + std::to_string(first + 1);
 }
 
 }  // namespace
