@@ -12,7 +12,7 @@
 #include <string_view>
 #include <variant>
 
-#include "common/fd.hpp"
+#include "master/parked_socket.hpp"
 
 namespace baton {
 
@@ -50,7 +50,7 @@ using ListenAddress = std::variant<TcpAddress, UnixAddress>;
 struct NamedAddress {
   std::string name;
   ListenAddress address;
-  std::shared_ptr<const Fd> given = {};  ///< the socket itself, where this process was given one (LISTEN_FDS)
+  std::shared_ptr<const ParkedSocket> given = {};  ///< the socket itself, where this process was given one (LISTEN_FDS)
 };
 
 /// What a listener without a name of its own is called: the word in Node's documentation.

@@ -105,12 +105,12 @@ GivenSockets GivenSockets::take() {
     const std::string what =
         fmt::format("LISTEN_FDS: descriptor {}{}", descriptor, name.empty() ? "" : " (" + name + ")");
     if (::fcntl(descriptor, F_SETFD, FD_CLOEXEC) == -1) throw StartError(fmt::format("{} is not open", what));
-    auto socket = std::make_shared<const Fd>(descriptor);
-    ListenAddress address = address_of_listener(*socket, what);
+    Fd socket(descriptor);
+    ListenAddress address = address_of_listener(socket, what);
     // systemd gives all sockets of a unit the unit's name; one that it does not know is "unknown".
     const bool is_name = !name.empty() && name != "unknown" && !name.ends_with(".socket");
-    given.sockets_.push_back(
-        {is_name ? std::move(name) : std::string(default_listener_name), std::move(address), std::move(socket)});
+    given.sockets_.push_back({is_name ? std::move(name) : std::string(default_listener_name), std::move(address),
+                              std::make_shared<const ParkedSocket>(std::move(socket))});
   }
   return given;
 }

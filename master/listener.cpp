@@ -222,7 +222,7 @@ Listener bind_to(const ListenAddress& address, Sharing sharing) {
 
 Listener take_given(const NamedAddress& wanted) {
   const auto* const network = std::get_if<TcpAddress>(&wanted.address);
-  Fd socket = wanted.given->duplicate();
+  Fd socket = wanted.given->copy();
   if (network != nullptr && network->defer_accept.count() > 0)
     set_option(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(network->defer_accept.count()));
   return {std::move(socket), to_string(wanted.address), std::nullopt, Fd{}};

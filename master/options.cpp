@@ -270,7 +270,9 @@ std::vector<std::string> take_command(std::vector<std::string>& arguments) {
 
 Options parse_options(std::vector<std::string> arguments, const GivenSockets& sockets) {
   Declaration declared;
-  auto& [options, given, settings] = declared;
+  Options& options = declared.options;
+  const Given& given = declared.given;
+  Settings& settings = declared.settings;
   options.command = take_command(arguments);
   settings.parse(arguments);
 

@@ -1,6 +1,5 @@
-// Master. One listener, kept without being held: it is parked in a Unix socket's queue, where the kernel keeps it
-// listening though no descriptor of this process refers to it. A copy can be taken out at any time.
-// Owns the parked socket, and a Unix listener's file.
+// Master. One listener, kept without being held: it is parked, and goes on listening though no descriptor of this
+// process refers to it. Owns the parked socket, and a Unix listener's file.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include "master/address.hpp"
 #include "master/listener.hpp"
 #include "master/listener_alarm.hpp"
+#include "master/parked_socket.hpp"
 
 namespace baton {
 
@@ -29,7 +29,7 @@ class Vault {
   [[nodiscard]] const std::string& address() const { return address_; }
   /// As asked for.
   [[nodiscard]] const NamedAddress& wanted() const { return wanted_; }
-  [[nodiscard]] bool is_empty() const { return !parked_.is_open(); }
+  [[nodiscard]] bool is_empty() const { return parked_.is_empty(); }
   /// As far as this process had a hand in it: false between reserve() and listen().
   [[nodiscard]] bool is_listening() const { return is_listening_; }
   /// As it is.
@@ -39,7 +39,7 @@ class Vault {
 
   /// A descriptor for the parked socket, the caller's, CLOEXEC. Throws std::system_error: EMFILE, or EBADF where the
   /// vault is empty.
-  [[nodiscard]] Fd copy() const;
+  [[nodiscard]] Fd copy() const { return parked_.copy(); }
   /// The same for a program that has it from its start. The first such copy of a socket makes it wait for connections,
   /// as systemd's do, or not: later ones leave it as its holders have set it, for the flag is theirs together, unless
   /// another is wanted now. Throws likewise.
@@ -74,7 +74,7 @@ class Vault {
   std::string address_;
   std::optional<SocketFile> file_;
   std::function<void()> on_empty_;
-  Fd parked_;                                  ///< the Unix socket in whose queue the listener waits
+  ParkedSocket parked_;
   bool is_listening_ = false;                  ///< false between reserve() and listen()
   std::optional<bool> inherited_nonblocking_;  ///< the parked socket, if it was
   std::uint64_t cookie_ = 0;

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 
 #include "common/error.hpp"
 #include "master/doctor/examination.hpp"
@@ -46,16 +47,17 @@ int examine(const doctor::Plan& plan) {
   limit.async_wait([&](const boost::system::error_code& cancelled) {
     if (!cancelled) context.stop();
   });
-  doctor::Examination examination(context.get_executor(), plan);
+  auto examination = std::make_unique<doctor::Examination>(context.get_executor(), plan);
   std::exception_ptr failure;
-  asio::co_spawn(context, examination.run(), [&](const std::exception_ptr& error) {
+  asio::co_spawn(context, examination->run(), [&](const std::exception_ptr& error) {
     failure = error;
     context.stop();
   });
   context.run();
   if (signal != 0) return by_signal + signal;
   if (failure) std::rethrow_exception(failure);
-  const doctor::Report report = examination.report();
+  const doctor::Report report = examination->report();
+  examination.reset();  // whoever reads the report may have gone, and that ends this process
   fmt::print("{}", plan.as_json ? doctor::report_json(report) : doctor::report_text(report, has_colours()));
   return report.is_healthy() ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -93,6 +93,17 @@ Examination::Examination(const asio::any_io_executor& executor, const Plan& plan
 
 asio::awaitable<void> Examination::run() {
   co_await patient_.wait_until_it_listens();
+  try {
+    co_await check_all();
+  } catch (const std::exception& error) {  // StartError: the master does not answer any more
+    reason_ = error.what();
+    if (current_)
+      find(*current_, Verdict::failed, reason_,
+           "see what baton says when it runs the command: " + patient_.last_words(1));
+  }
+}
+
+asio::awaitable<void> Examination::check_all() {
   co_await check_listener();
   if (reason_.empty()) co_await check_answers();
   if (reason_.empty()) co_await check_shares();

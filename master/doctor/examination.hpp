@@ -25,6 +25,7 @@ class Examination {
   [[nodiscard]] Report report() const;
 
  private:
+  boost::asio::awaitable<void> check_all();
   boost::asio::awaitable<void> check_listener();  ///< and whether it gets ready
   boost::asio::awaitable<void> check_answers();
   boost::asio::awaitable<void> check_shares();
@@ -50,7 +51,7 @@ class Examination {
   Patient patient_;
   std::vector<SeenWorker> workers_;
   std::vector<Finding> findings_;
-  std::optional<Check> current_;
+  std::optional<Check> current_ = Check::ready;
   bool is_http_ = true;
   std::string reason_;  ///< why nothing more is looked at
 };

@@ -28,6 +28,13 @@ std::chrono::milliseconds time_alone(const Options& options) {
   return std::min(most, options.drain_timeout);
 }
 
+std::vector<Fd> pidfds_of(const std::vector<SeenWorker>& workers) {
+  std::vector<Fd> pidfds;
+  pidfds.reserve(workers.size());
+  for (const SeenWorker& each : workers) pidfds.push_back(pidfd_of(each.pid));
+  return pidfds;
+}
+
 std::string names_of(const std::vector<pid_t>& processes) {
   constexpr std::size_t shown = 3;
   std::string names;
@@ -91,14 +98,14 @@ void Examination::judge_descendants(const std::vector<pid_t>& family, pid_t work
 asio::awaitable<void> Examination::check_end() {
   begin(Check::stops);
   co_await settle(2, from_now(plan_.options.drain_timeout + 10s));
-  std::vector<Fd> pidfds;
-  for (const SeenWorker& each : workers_) pidfds.push_back(pidfd_of(each.pid));
+  const std::vector<Fd> pidfds = pidfds_of(workers_);
   Visitor idle(executor_, patient_.place(), plan_.path);
   Visitor other(executor_, patient_.place(), plan_.path);
   co_await idle.ask(true);
   if (idle.is_open()) co_await other.ask(true);
   const std::string with = idle.is_open() ? ", with idle connections open" : "";
   std::vector<std::vector<pid_t>> families;
+  families.reserve(workers_.size());
   for (const SeenWorker& each : workers_) families.push_back(family_of(each.pid));
 
   const auto began = std::chrono::steady_clock::now();
@@ -144,8 +151,7 @@ asio::awaitable<void> Examination::check_channel() {
   if (inherits_listeners(dialect))
     co_return find(Check::channel, Verdict::skipped, fmt::format("{} has no channel", name(dialect)));
   co_await settle(1, from_now(plan_.options.drain_timeout + 10s));
-  std::vector<Fd> pidfds;
-  for (const SeenWorker& each : workers_) pidfds.push_back(pidfd_of(each.pid));
+  const std::vector<Fd> pidfds = pidfds_of(workers_);
   patient_.kill_master();
   const auto began = std::chrono::steady_clock::now();
   const bool have_ended =

@@ -18,9 +18,8 @@ constexpr std::array<std::string_view, 6> loss_names{"", "", "cut off", "reset",
 
 }  // namespace
 
-Load::Load(const asio::any_io_executor& executor, const asio::ip::tcp::endpoint& place, const std::string& path,
-           bool is_http)
-    : executor_(executor), place_(place), path_(path), is_http_(is_http) {}
+Load::Load(asio::any_io_executor executor, asio::ip::tcp::endpoint place, std::string path, bool is_http)
+    : executor_(std::move(executor)), place_(std::move(place)), path_(std::move(path)), is_http_(is_http) {}
 
 void Load::start(unsigned clients, std::size_t most) {
   tally_->most = most;

@@ -16,8 +16,7 @@ namespace baton::doctor {
 class Load {
  public:
   /// Where it is no HTTP that is spoken, the end of a connection is an answer.
-  Load(const boost::asio::any_io_executor& executor, const boost::asio::ip::tcp::endpoint& place,
-       const std::string& path, bool is_http);
+  Load(boost::asio::any_io_executor executor, boost::asio::ip::tcp::endpoint place, std::string path, bool is_http);
 
   /// So many clients; each ends by itself behind `most` requests of all, or once stop() was called.
   void start(unsigned clients, std::size_t most);

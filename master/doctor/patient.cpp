@@ -35,6 +35,7 @@ using namespace std::chrono_literals;
 constexpr auto between_looks = 10ms;
 constexpr auto patience_with_master = 10s;
 constexpr std::size_t most_lines = 400;
+constexpr std::size_t most_shown = 300;  // of one
 constexpr std::size_t most_line = std::size_t{64} << 10;
 
 TimePoint in(std::chrono::milliseconds time) {
@@ -150,7 +151,7 @@ std::string Patient::last_words(std::size_t lines) const {
   std::string words;
   for (auto each = lines_.rbegin(); each != lines_.rend() && lines > 0; ++each) {
     if (!each->is_of_worker && !each->is_warning) continue;
-    words = each->text + (words.empty() ? "" : " | ") + words;
+    words.insert(0, each->text.substr(0, most_shown).append(words.empty() ? "" : " | "));
     --lines;
   }
   return words;

@@ -31,6 +31,12 @@ std::string parse_path(const std::string& text) {
   throw UsageError(fmt::format("\"{}\" is no path of a request (like /health)", text));
 }
 
+std::chrono::milliseconds parse_time_limit(const std::string& text) {
+  const auto time = parse_duration(text);
+  if (time.count() == 0) throw UsageError(fmt::format("\"{}\" leaves no time at all", text));
+  return time;
+}
+
 /// Where nobody said where.
 bool is_default(const std::vector<NamedAddress>& listen) {
   if (listen.empty()) return true;
@@ -61,7 +67,7 @@ Plan parse_plan(const Words& arguments) {
   settings.add("--path", "PATH", "What is requested of it, over HTTP [/]",
                [&](const std::string& text) { plan.path = parse_path(text); });
   settings.add("--timeout", "TIME", "Time for all of it [3m]",
-               [&](const std::string& text) { plan.time_limit = parse_duration(text); });
+               [&](const std::string& text) { plan.time_limit = parse_time_limit(text); });
   settings.set_footer(std::string(footer));
   settings.leave_others();
   settings.parse({arguments.begin(), dashes});

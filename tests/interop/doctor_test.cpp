@@ -225,6 +225,28 @@ TEST_CASE("doctor: interrupted, it leaves nothing behind") {
   CHECK(std::filesystem::is_empty(directory / ""));
 }
 
+TEST_CASE("doctor: the master's end in the middle is a finding, and the others stay") {
+  const Directory directory;
+  write_file(directory / "worker.py", R"(
+import contextlib, os, signal, socket
+master = os.getppid()
+server = socket.socket(fileno=3)
+while True:
+    connection, _ = server.accept()
+    connection.recv(1000)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    connection.close()
+    if os.path.exists("second"):
+        with contextlib.suppress(ProcessLookupError): os.kill(master, signal.SIGKILL)
+    open("second", "w")
+)");
+  const Examined examined({"--", "/usr/bin/python3", "worker.py"}, directory / "");
+  INFO(examined.text);
+  CHECK(examined.verdicts.at("answers") == "ok");
+  CHECK(examined.with_verdict("failed").size() == 1);
+  CHECK(examined.end == "code 1");
+}
+
 TEST_CASE("doctor: in words") {
   const Outcome outcome = run_baton({"doctor", "--ready-timeout", "1s", "--", "sleep", "1000"});
   CHECK(outcome.end == "code 1");

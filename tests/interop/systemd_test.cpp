@@ -97,6 +97,8 @@ TEST_CASE("sockets of systemd-socket-activate are served, kept over a reload, an
   baton.wait_for(fmt::format("listening on {}, unix:{}", address, path));
   CHECK(answering_pids(address, 2).size() == 2);
   CHECK(answering_pids("unix:" + path, 2).size() == 2);
+  // Its control socket; the given ones are parked like its own.
+  CHECK(common_to(sockets_of(baton.pid()), listening_sockets()).size() == 1);
   Traffic traffic(address, Connections::fresh, 4);
   traffic.wait_for_answers(20);
   baton.signal(SIGHUP);

@@ -82,6 +82,7 @@ TEST_CASE("doctor: its own flags are taken, baton's are passed on and checked") 
         Arguments{"-l", "127.0.0.1:81", "--workers=2", "--defer-accept=0"});
   CHECK(parse_plan({"--path", "/health?a=b", "--", "x"}).path == "/health?a=b");
   CHECK(contains(message_of<UsageError>([] { parse_plan({"--path", "/a b", "--", "x"}); }), "no path"));
+  CHECK(contains(message_of<UsageError>([] { parse_plan({"--timeout", "0", "--", "x"}); }), "leaves no time"));
   CHECK(contains(message_of<UsageError>([] { parse_plan({"--ready", "now", "--", "x"}); }), "--ready"));
 }
 
