@@ -136,7 +136,7 @@ TEST_CASE("leastconn: who holds connections gets no more until the others have a
   CHECK(next.size() == 3);
 }
 
-TEST_CASE("source: the same address, the same worker; others spread") {
+TEST_CASE("source: the same address, the same worker, and others spread") {
   Baton baton({"-w", "8", policy("source")});
   baton.workers();
   const auto first = numbers_for(baton, clients(100));

@@ -126,7 +126,7 @@ TEST_CASE("own-port: killed under clients, it costs those that were being answer
   CHECK(other.stop().failed() == 0);
 }
 
-TEST_CASE("own-port: more workers have more ports; when they go their ports close, and the others notice nothing") {
+TEST_CASE("own-port: more workers have more ports: when they go their ports close, and the others notice nothing") {
   Baton baton(own_port({"-w", "1"}));
   baton.workers();
   Traffic fresh(baton.address(), Connections::fresh, 8);

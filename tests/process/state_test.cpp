@@ -109,7 +109,7 @@ TEST_CASE("a worker that does not read is told apart from one that is not there,
         400);
 }
 
-TEST_CASE("baton's own workers take no messages, and say so; a state file that is none is refused") {
+TEST_CASE("baton's own workers take no messages, and say so, and a state file that is none is refused") {
   Baton baton({"-w", "1"});
   baton.workers();
   Connection connection("unix:" + baton.control());

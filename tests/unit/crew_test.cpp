@@ -214,7 +214,7 @@ TEST_CASE("scaling to nothing and back") {
   CHECK(company.follow() == Posts{1, 2});
 }
 
-TEST_CASE("a reload starts a successor, and only when it is ready lets the old one go; one after another") {
+TEST_CASE("a reload starts a successor, and only when it is ready lets the old one go, one after another") {
   Company company(3);
   company.run_full();
   company.crew.begin_reload(2, company.now);
@@ -404,7 +404,7 @@ TEST_CASE("the breaker stays closed while anybody serves, and while deaths come 
   CHECK_FALSE(company.breaker_opened);
 }
 
-TEST_CASE("a reload while the breaker is open tries at once; the operator has mended something") {
+TEST_CASE("a reload while the breaker is open tries at once, for the operator has mended something") {
   Company company(2);
   for (int i = 0; i < 100 && !company.breaker_opened; ++i) {
     company.follow();

@@ -68,7 +68,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("emptied, clients are refused; reserved, still; listening again, they wait") {
+TEST_CASE("emptied, clients are refused, reserved, still, and listening again, they wait") {
   const NoLeak no_leak;
   const std::string where = GENERATE(as<std::string>{}, "127.0.0.1:0", own_name());
   ListenerAlarm alarm;
