@@ -17,6 +17,7 @@
 #include "master/child.hpp"
 #include "master/init_files.hpp"
 #include "master/options.hpp"
+#include "master/policy/combinations.hpp"
 
 namespace baton {
 namespace {
@@ -123,6 +124,8 @@ Service service_for(const Wish& wish, const std::string& config) {
 int run_init(const Words& arguments) {
   const Wish wish = parse_wish({arguments.begin() + 1, arguments.end()});
   const Options options = parse_options(with_command(wish.arguments, wish.command));
+  // A file that baton would refuse is worse than none.
+  check_combinations(options, options.workers);
   const files::path directory = files::absolute(wish.directory).lexically_normal();
   const std::string config = (directory / "baton.toml").string();
   const std::string unit = (directory / "baton.service").string();

@@ -34,7 +34,7 @@ using namespace std::chrono_literals;
 
 constexpr auto between_looks = 10ms;
 constexpr auto patience_with_master = 10s;
-constexpr std::size_t most_lines = 400;
+constexpr std::size_t most_lines = 400;  // of the workers, and of the master
 constexpr std::size_t most_shown = 300;  // of one
 constexpr std::size_t most_line = std::size_t{64} << 10;
 
@@ -89,7 +89,12 @@ TemporaryDirectory::~TemporaryDirectory() {
 }
 
 Patient::Patient(const asio::any_io_executor& executor, const Plan& plan)
-    : executor_(executor), control_(directory_.file("control")), log_(executor), news_(executor), master_([&] {
+    : executor_(executor),
+      control_(directory_.file("control")),
+      log_(executor),
+      news_(executor),
+      strangers_(own_children()),
+      master_([&] {
         auto [read, write] = make_pipe();
         log_.assign(read.get());
         static_cast<void>(read.release());
@@ -104,7 +109,12 @@ Patient::~Patient() {
     // First the master, which would start others; what it leaves comes to us.
     master_.kill_group();
     if (master_.has_ended(soon_ms)) static_cast<void>(master_.reap());
-    for (std::vector<pid_t> left = own_children(); !left.empty(); left = own_children())
+    const auto ours = [this] {
+      std::vector<pid_t> found = own_children();
+      std::erase_if(found, [this](pid_t each) { return std::count(strangers_.begin(), strangers_.end(), each) > 0; });
+      return found;
+    };
+    for (std::vector<pid_t> left = ours(); !left.empty(); left = ours())
       for (const pid_t each : left) {
         ::kill(each, SIGKILL);
         ::waitpid(each, nullptr, 0);
@@ -143,8 +153,11 @@ void Patient::take_line(std::string line) {
     taken = {member_text(said, "role") == "worker", level == "warning" || level == "error",
              member_text(said, "message")};
   }
+  // Each kind for itself: a worker with much to say does not hide that it was ready.
+  const auto is_alike = [kind = taken.is_of_worker](const Line& each) { return each.is_of_worker == kind; };
+  if (static_cast<std::size_t>(std::count_if(lines_.begin(), lines_.end(), is_alike)) == most_lines)
+    lines_.erase(std::find_if(lines_.begin(), lines_.end(), is_alike));
   lines_.push_back(std::move(taken));
-  if (lines_.size() > most_lines) lines_.pop_front();
 }
 
 std::string Patient::last_words(std::size_t lines) const {

@@ -51,7 +51,7 @@ class Patient {
   Patient(const boost::asio::any_io_executor& executor, const Plan& plan);
   Patient(const Patient&) = delete;
   Patient& operator=(const Patient&) = delete;
-  /// Kills what is left of it, and of what came to this process as an orphan.
+  /// Kills what is left of it, and of what came to this process as an orphan; not what this process had before.
   ~Patient();
 
   /// Until it listens. Throws StartError with what it said where it does not come to that.
@@ -92,6 +92,7 @@ class Patient {
   std::string control_;
   boost::asio::posix::stream_descriptor log_;
   boost::asio::steady_timer news_;
+  std::vector<pid_t> strangers_;  ///< children that were here before: of a shell that has become this process
   Child master_;
   boost::asio::ip::tcp::endpoint place_;
   std::string text_;  ///< of a line that has begun

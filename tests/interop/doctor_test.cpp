@@ -125,6 +125,30 @@ TEST_CASE("doctor: the program that the broken ones are made of is well") {
   CHECK(examined.end == "code 0");
 }
 
+TEST_CASE("doctor: a worker that says much when its sibling is ready is well") {
+  const Directory directory;
+  const Examined examined(
+      {"--", "/bin/sh", "-c", "[ $BATON_WORKER = 1 ] || seq 100000 >&2; exec /usr/bin/python3 \"$0\" nothing",
+       BATON_SOURCE_DIR "/tests/interop/broken_worker.py"},
+      directory / "");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed").empty());
+  CHECK(examined.end == "code 0");
+}
+
+TEST_CASE("doctor: children that its process had before are left alone") {
+  const Directory directory;
+  const std::string file = directory / "pid";
+  Program doctor({{"/bin/sh", "-c", "tail -f /dev/null >&- 2>&- & echo $! >\"$0\"; exec \"$@\"", file,
+                   programs::baton(), "doctor", "--timeout", "1s", "--", "/bin/sh", "-c", "exec tail -f /dev/null"},
+                  {},
+                  {},
+                  {}});
+  CHECK(doctor.try_wait_for_end(Deadline(patience_with_doctor)) == "code 1");
+  const auto before = static_cast<pid_t>(std::stol(read_file(file)));
+  CHECK(::kill(before, SIGKILL) == 0);
+}
+
 TEST_CASE("doctor: a worker that never gets ready") {
   is_broken("never-ready", "ready", "not within 5000 ms");
 }
