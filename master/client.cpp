@@ -21,6 +21,7 @@
 #include "master/client_text.hpp"
 #include "master/control_path.hpp"
 #include "master/post/addressee.hpp"
+#include "master/terminal.hpp"
 #include "master/verbs.hpp"
 
 namespace baton {
@@ -207,13 +208,6 @@ std::string whole_body(ClientConnection& answer) {
   const unsigned status = answer.status();
   if (status == 200 || status == 202 || status == 409) return body;
   throw StartError(member_text(parsed(body), "message"));
-}
-
-bool wants_colours(std::FILE* stream) {
-  const char* const refused = std::getenv("NO_COLOR");
-  const char* const terminal = std::getenv("TERM");
-  const bool is_able = terminal != nullptr && std::string_view(terminal) != "dumb";
-  return is_able && (refused == nullptr || *refused == '\0') && ::isatty(::fileno(stream)) == 1;
 }
 
 int Client::status() {

@@ -14,7 +14,7 @@
 
 #include "common/error.hpp"
 #include "common/log.hpp"
-#include "master/control_session.hpp"
+#include "master/control_sessions.hpp"
 #include "master/task.hpp"
 
 namespace baton {

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -16,6 +15,7 @@
 
 #include "common/error.hpp"
 #include "master/doctor/examination.hpp"
+#include "master/terminal.hpp"
 
 namespace baton {
 namespace {
@@ -24,13 +24,6 @@ namespace asio = boost::asio;
 
 constexpr int not_run = 3;
 constexpr int by_signal = 128;
-
-bool has_colours() {
-  const char* const refused = std::getenv("NO_COLOR");
-  const char* const terminal = std::getenv("TERM");
-  const bool is_able = terminal != nullptr && std::string_view(terminal) != "dumb";
-  return is_able && (refused == nullptr || *refused == '\0') && ::isatty(STDOUT_FILENO) == 1;
-}
 
 int examine(const doctor::Plan& plan) {
   // What the examined baton leaves when it is killed comes to us, and ends with us.
@@ -58,7 +51,7 @@ int examine(const doctor::Plan& plan) {
   if (failure) std::rethrow_exception(failure);
   const doctor::Report report = examination->report();
   examination.reset();  // whoever reads the report may have gone, and that ends this process
-  fmt::print("{}", plan.as_json ? doctor::report_json(report) : doctor::report_text(report, has_colours()));
+  fmt::print("{}", plan.as_json ? doctor::report_json(report) : doctor::report_text(report, wants_colours(stdout)));
   return report.is_healthy() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -29,6 +29,14 @@
 
 namespace baton::test {
 
+/// Short, where a test waits for it.
+inline ControlLimits hasty() {
+  ControlLimits limits;
+  limits.request = 30ms;
+  limits.closing = 30ms;
+  return limits;
+}
+
 class FakeCommands final : public Commands {
  public:
   struct Asked {
