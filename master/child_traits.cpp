@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +104,7 @@ bool apply(const ChildTraits& traits, const StepNote& note) {
   if (traits.umask) ::umask(*traits.umask);
   note.put(Step::directory);
   if (!traits.directory.empty() && ::chdir(traits.directory.c_str()) == -1) return false;
+  if (traits.parent_death_signal != 0) ::prctl(PR_SET_PDEATHSIG, traits.parent_death_signal);
   if (!traits.account) return true;
   const Account& account = *traits.account;
   note.put(Step::groups);

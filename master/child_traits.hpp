@@ -20,6 +20,7 @@ struct ChildTraits {
   std::optional<mode_t> umask;
   std::string directory;
   std::optional<Account> account;
+  int parent_death_signal = 0;  ///< what it gets when this process ends, however it does; 0: nothing
 };
 
 /// Of a child's start.

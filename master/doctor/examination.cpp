@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <utility>
 
 #include "common/error.hpp"
@@ -17,10 +17,6 @@ namespace {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
-
-TimePoint in(std::chrono::milliseconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
 
 std::string sign_of(Readiness ready) {
   switch (ready) {
@@ -151,7 +147,7 @@ asio::awaitable<void> Examination::settle(std::size_t count, TimePoint end) {
     workers_ = co_await patient_.workers();
     is_settled = workers_.size() == count && std::all_of(workers_.begin(), workers_.end(),
                                                          [](const SeenWorker& each) { return each.state == "ready"; });
-    if (!is_settled) co_await patient_.pause(in(10ms));
+    if (!is_settled) co_await patient_.pause(from_now(10ms));
   }
 }
 
@@ -161,7 +157,7 @@ asio::awaitable<Examination::Start> Examination::become_ready() {
   const auto have_ended = [this] {
     return patient_.has_ended() || patient_.count_lines("worker ", "starts in 0.1 s") > 0;
   };
-  co_await patient_.wait_for([&] { return are_ready() || have_ended(); }, in(plan_.options.ready_timeout));
+  co_await patient_.wait_for([&] { return are_ready() || have_ended(); }, from_now(plan_.options.ready_timeout));
   if (are_ready()) co_return Start::ready;
   co_return have_ended() ? Start::ended : Start::late;
 }
@@ -171,7 +167,7 @@ asio::awaitable<void> Examination::check_listener() {
   const auto began = std::chrono::steady_clock::now();
   const Options& options = plan_.options;
   const Start start = co_await become_ready();
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  const auto took = since(began);
   const std::string words = patient_.last_words(3);
   if (start == Start::ended) {
     reason_ = "it ended before it was ready";
@@ -240,7 +236,7 @@ asio::awaitable<std::optional<std::size_t>> Examination::owner_of(std::uint16_t 
       if (holds_any(family_of(workers_.at(i).pid), {*inode})) owner = i;  // it may have started others since
     return owner.has_value();
   };
-  co_await patient_.wait_for(is_found, in(300ms));
+  co_await patient_.wait_for(is_found, from_now(300ms));
   co_return owner;
 }
 
@@ -250,7 +246,7 @@ asio::awaitable<void> Examination::check_shares() {
   constexpr int rounds = 25;
   constexpr std::size_t siblings = 2;
   std::array<std::size_t, siblings> taken{};
-  const TimePoint end = in(15s);
+  const TimePoint end = from_now(15s);
   for (int i = 0; i < rounds && std::chrono::steady_clock::now() < end; ++i) {
     std::array<Visitor, siblings> visitors{Visitor(executor_, patient_.place(), plan_.path),
                                            Visitor(executor_, patient_.place(), plan_.path)};
@@ -288,10 +284,10 @@ asio::awaitable<void> Examination::check_descriptors() {
   const Descriptors before = count();
   Load load(executor_, patient_.place(), plan_.path, is_http_);
   load.start(4, requests);
-  co_await patient_.wait_for([&] { return load.has_ended(); }, in(30s));
+  co_await patient_.wait_for([&] { return load.has_ended(); }, from_now(30s));
   load.stop();
   // What has been answered is closed a moment later.
-  co_await patient_.wait_for([&] { return total(count()) <= total(before); }, in(2s));
+  co_await patient_.wait_for([&] { return total(count()) <= total(before); }, from_now(2s));
   const Descriptors after = count();
   const std::string seen =
       fmt::format("{} open before, {} after {} requests", total(before), total(after), load.asked());

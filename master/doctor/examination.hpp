@@ -3,17 +3,18 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <memory>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "common/fd.hpp"
 #include "master/doctor/patient.hpp"
 #include "master/doctor/plan.hpp"
 #include "master/doctor/report.hpp"
 
 namespace baton::doctor {
+
+class Family;
 
 class Examination {
  public:
@@ -39,7 +40,8 @@ class Examination {
   void judge_listener(bool is_ready);
   boost::asio::awaitable<std::optional<std::size_t>> owner_of(std::uint16_t port);
   boost::asio::awaitable<void> settle(std::size_t count, TimePoint end);
-  void judge_descendants(const std::vector<pid_t>& family, pid_t worker, bool is_alone);
+  boost::asio::awaitable<void> check_descendants(const Family& family);
+  void judge_descendants(const Family& family, bool is_alone);
 
   void begin(Check check) { current_ = check; }
   void find(Check check, Verdict verdict, std::string seen, std::string way_out = {});

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/error.hpp"
 #include "master/client_text.hpp"
 #include "master/doctor/examination.hpp"
 #include "master/doctor/load.hpp"
@@ -17,10 +16,6 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-TimePoint from_now(std::chrono::milliseconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
-
 /// How long a worker that finishes may do without the master. Node's cluster wants it, where a program does not end by
 /// itself.
 std::chrono::milliseconds time_alone(const Options& options) {
@@ -28,11 +23,18 @@ std::chrono::milliseconds time_alone(const Options& options) {
   return std::min(most, options.drain_timeout);
 }
 
-std::vector<Fd> pidfds_of(const std::vector<SeenWorker>& workers) {
-  std::vector<Fd> pidfds;
-  pidfds.reserve(workers.size());
-  for (const SeenWorker& each : workers) pidfds.push_back(pidfd_of(each.pid));
-  return pidfds;
+std::vector<Family> families_of(const std::vector<SeenWorker>& workers) {
+  std::vector<Family> families;
+  families.reserve(workers.size());
+  for (const SeenWorker& each : workers) families.emplace_back(each.pid);
+  return families;
+}
+
+/// Whose worker has ended; null: nobody's.
+const Family* first_ended(const std::vector<Family>& families) {
+  const auto found =
+      std::find_if(families.begin(), families.end(), [](const Family& each) { return each.has_worker_ended(); });
+  return found == families.end() ? nullptr : &*found;
 }
 
 std::string names_of(const std::vector<pid_t>& processes) {
@@ -78,11 +80,9 @@ asio::awaitable<void> Examination::check_drains() {
 }
 
 /// Whoever still lives when its worker has ended, and a moment later.
-void Examination::judge_descendants(const std::vector<pid_t>& family, pid_t worker, bool is_alone) {
-  std::vector<pid_t> left;
-  for (const pid_t each : family)
-    if (each != worker && !family_of(each).empty()) left.push_back(each);
-  const std::size_t started = family.empty() ? 0 : family.size() - 1;
+void Examination::judge_descendants(const Family& family, bool is_alone) {
+  const std::vector<pid_t> left = family.living_descendants();
+  const std::size_t started = family.descendants();
   if (!left.empty())
     find(Check::descendants, Verdict::failed, "left " + names_of(left),
          "end what it has started before it ends itself, and wait for it; baton kills what is left");
@@ -97,52 +97,44 @@ void Examination::judge_descendants(const std::vector<pid_t>& family, pid_t work
 /// worker does from there on is its own doing.
 asio::awaitable<void> Examination::check_end() {
   begin(Check::stops);
-  co_await settle(2, from_now(plan_.options.drain_timeout + 10s));
-  const std::vector<Fd> pidfds = pidfds_of(workers_);
+  const auto& options = plan_.options;
+  co_await settle(2, from_now(options.drain_timeout + 10s));
   Visitor idle(executor_, patient_.place(), plan_.path);
   Visitor other(executor_, patient_.place(), plan_.path);
   co_await idle.ask(true);
   if (idle.is_open()) co_await other.ask(true);
   const std::string with = idle.is_open() ? ", with idle connections open" : "";
-  std::vector<std::vector<pid_t>> families;
-  families.reserve(workers_.size());
-  for (const SeenWorker& each : workers_) families.push_back(family_of(each.pid));
+  const std::vector<Family> families = families_of(workers_);
 
   const auto began = std::chrono::steady_clock::now();
-  const auto outcome = co_await patient_.ask("POST", "/scale?to=1&wait=no", from_now(10s));
+  co_await patient_.ask("POST", "/scale?to=1&wait=no", from_now(10s));
   patient_.freeze();
-  const auto has_one_ended = [&] { return std::any_of(pidfds.begin(), pidfds.end(), has_ended); };
-  const bool is_alone = co_await patient_.wait_for(has_one_ended, from_now(time_alone(plan_.options)));
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
-  const auto first = std::find_if(pidfds.begin(), pidfds.end(), has_ended);
+  const auto has_one_ended = [&] { return first_ended(families) != nullptr; };
+  const bool is_alone = co_await patient_.wait_for(has_one_ended, from_now(time_alone(options)));
+  auto took = since(began);
   if (is_alone) {
-    const auto at = static_cast<std::size_t>(first - pidfds.begin());
     find(Check::stops, Verdict::ok, fmt::format("within {} ms{}", took.count(), with));
-    begin(Check::descendants);
-    const std::vector<pid_t> family = families.at(at);
-    const pid_t worker = workers_.at(at).pid;
-    co_await patient_.wait_for(
-        [&] {
-          return std::all_of(family.begin(), family.end(),
-                             [&](pid_t each) { return each == worker || family_of(each).empty(); });
-        },
-        from_now(1s));
-    judge_descendants(family, worker, true);
+    co_await check_descendants(*first_ended(families));
   }
   patient_.thaw();
   if (is_alone) co_return;
 
-  const bool has_ended_later = co_await patient_.wait_for(has_one_ended, began + plan_.options.drain_timeout + 10s);
-  const auto later = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
-  if (has_ended_later && later <= plan_.options.drain_timeout)
-    find(Check::stops, Verdict::ok, fmt::format("within {} ms{}", later.count(), with));
+  const bool has_ended_later = co_await patient_.wait_for(has_one_ended, began + options.drain_timeout + 10s);
+  took = since(began);
+  if (has_ended_later && took <= options.drain_timeout)
+    find(Check::stops, Verdict::ok, fmt::format("within {} ms{}", took.count(), with));
   else
     find(Check::stops, Verdict::failed,
-         fmt::format("not within {} ms (--drain-timeout){}", plan_.options.drain_timeout.count(), with),
+         fmt::format("not within {} ms (--drain-timeout){}", options.drain_timeout.count(), with),
          std::string(way_to_stop));
-  const auto last = std::find_if(pidfds.begin(), pidfds.end(), has_ended);
-  const auto at = static_cast<std::size_t>(last == pidfds.end() ? 0 : last - pidfds.begin());
-  judge_descendants(families.at(at), workers_.at(at).pid, false);
+  judge_descendants(has_ended_later ? *first_ended(families) : families.front(), false);
+}
+
+/// They may take a moment longer than the worker.
+asio::awaitable<void> Examination::check_descendants(const Family& family) {
+  begin(Check::descendants);
+  co_await patient_.wait_for([&] { return family.living_descendants().empty(); }, from_now(1s));
+  judge_descendants(family, true);
 }
 
 asio::awaitable<void> Examination::check_channel() {
@@ -151,12 +143,14 @@ asio::awaitable<void> Examination::check_channel() {
   if (inherits_listeners(dialect))
     co_return find(Check::channel, Verdict::skipped, fmt::format("{} has no channel", name(dialect)));
   co_await settle(1, from_now(plan_.options.drain_timeout + 10s));
-  const std::vector<Fd> pidfds = pidfds_of(workers_);
+  const std::vector<Family> families = families_of(workers_);
   patient_.kill_master();
   const auto began = std::chrono::steady_clock::now();
-  const bool have_ended =
-      co_await patient_.wait_for([&] { return std::all_of(pidfds.begin(), pidfds.end(), has_ended); }, from_now(5s));
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  const auto all_have_ended = [&] {
+    return std::all_of(families.begin(), families.end(), [](const Family& each) { return each.has_worker_ended(); });
+  };
+  const bool have_ended = co_await patient_.wait_for(all_have_ended, from_now(5s));
+  const auto took = since(began);
   if (have_ended)
     find(Check::channel, Verdict::ok, fmt::format("within {} ms of the master's death", took.count()));
   else

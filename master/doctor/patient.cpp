@@ -24,6 +24,7 @@
 #include "master/doctor/processes.hpp"
 #include "master/task.hpp"
 #include "master/watch.hpp"
+#include "master/worker_output.hpp"
 
 namespace baton::doctor {
 namespace {
@@ -34,22 +35,14 @@ using namespace std::chrono_literals;
 
 constexpr auto between_looks = 10ms;
 constexpr auto patience_with_master = 10s;
-constexpr std::size_t most_lines = 400;  // of the workers, and of the master
+constexpr std::size_t most_lines = 400;  // of a kind
 constexpr std::size_t most_shown = 300;  // of one
 constexpr std::size_t most_line = std::size_t{64} << 10;
 
-TimePoint in(std::chrono::milliseconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
-
-/// The end to read, and the end for the child.
-std::pair<Fd, Fd> make_pipe() {
-  std::array<int, 2> ends{};
-  check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
-  Fd read{ends[0]};
-  Fd write{ends[1]};
-  set_nonblocking(read);
-  return {std::move(read), std::move(write)};
+/// The two kinds apart: a worker with much to say does not push out that it is ready.
+void keep(std::deque<std::string>& lines, std::string line) {
+  lines.push_back(std::move(line));
+  if (lines.size() > most_lines) lines.pop_front();
 }
 
 Child start(const asio::any_io_executor& executor, const Plan& plan, const TemporaryDirectory& directory,
@@ -69,6 +62,7 @@ Child start(const asio::any_io_executor& executor, const Plan& plan, const Tempo
   Outfit outfit;
   outfit.output = pipe.duplicate();
   outfit.errors = std::move(pipe);
+  outfit.traits.parent_death_signal = SIGTERM;  // also where this process is killed, and can't end it
   // A notifying service manager's business is with this process, if at all.
   outfit.variables = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"};
   return Child::spawn(executor, command, outfit);
@@ -95,7 +89,7 @@ Patient::Patient(const asio::any_io_executor& executor, const Plan& plan)
       news_(executor),
       strangers_(own_children()),
       master_([&] {
-        auto [read, write] = make_pipe();
+        auto [read, write] = make_output_pipe();
         log_.assign(read.get());
         static_cast<void>(read.release());
         return start(executor, plan, directory_, control_, std::move(write));
@@ -146,40 +140,33 @@ asio::awaitable<void> Patient::follow_log() {
 void Patient::take_line(std::string line) {
   boost::system::error_code error;
   const json::value parsed = json::parse(line, error);
-  Line taken{false, true, std::move(line)};  // its last word, when it can't start
-  if (!error && parsed.is_object()) {
-    const json::object& said = parsed.get_object();
-    const std::string level = member_text(said, "level");
-    taken = {member_text(said, "role") == "worker", level == "warning" || level == "error",
-             member_text(said, "message")};
-  }
-  // Each kind for itself: a worker with much to say does not hide that it was ready.
-  const auto is_alike = [kind = taken.is_of_worker](const Line& each) { return each.is_of_worker == kind; };
-  if (static_cast<std::size_t>(std::count_if(lines_.begin(), lines_.end(), is_alike)) == most_lines)
-    lines_.erase(std::find_if(lines_.begin(), lines_.end(), is_alike));
-  lines_.push_back(std::move(taken));
+  // Its last word, where it can't start, is no JSON.
+  if (error || !parsed.is_object()) return keep(words_, std::move(line));
+  const json::object& said = parsed.get_object();
+  const bool is_of_worker = member_text(said, "role") == "worker";
+  const std::string level = member_text(said, "level");
+  std::string message = member_text(said, "message");
+  if (is_of_worker || level == "warning" || level == "error") keep(words_, message);
+  if (!is_of_worker) keep(told_, std::move(message));
 }
 
 std::string Patient::last_words(std::size_t lines) const {
   std::string words;
-  for (auto each = lines_.rbegin(); each != lines_.rend() && lines > 0; ++each) {
-    if (!each->is_of_worker && !each->is_warning) continue;
-    words.insert(0, each->text.substr(0, most_shown).append(words.empty() ? "" : " | "));
-    --lines;
-  }
+  for (auto each = words_.rbegin(); each != words_.rend() && lines > 0; ++each, --lines)
+    words.insert(0, each->substr(0, most_shown).append(words.empty() ? "" : " | "));
   return words;
 }
 
 std::size_t Patient::count_lines(std::string_view begin, std::string_view end) const {
-  return static_cast<std::size_t>(std::count_if(lines_.begin(), lines_.end(), [begin, end](const Line& each) {
-    return !each.is_of_worker && each.text.starts_with(begin) && each.text.ends_with(end);
+  return static_cast<std::size_t>(std::count_if(told_.begin(), told_.end(), [begin, end](const std::string& each) {
+    return each.starts_with(begin) && each.ends_with(end);
   }));
 }
 
 asio::awaitable<bool> Patient::wait_for(std::function<bool()> holds, TimePoint deadline) {
   while (!holds()) {
     if (std::chrono::steady_clock::now() >= deadline) co_return false;
-    news_.expires_at(std::min(deadline, in(between_looks)));
+    news_.expires_at(std::min(deadline, from_now(between_looks)));
     boost::system::error_code ignored;
     co_await news_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
@@ -193,13 +180,13 @@ asio::awaitable<void> Patient::pause(TimePoint end) {
 
 asio::awaitable<void> Patient::wait_until_it_listens() {
   const bool listens = co_await wait_for([this] { return count_lines("baton ", "2 workers") > 0 || has_ended(); },
-                                         in(patience_with_master));
+                                         from_now(patience_with_master));
   if (!listens || has_ended()) {
     std::string words = last_words(1);
     if (words.starts_with("baton: ")) words.erase(0, std::string_view("baton: ").size());
     throw StartError(words.empty() ? "baton does not come to listening, and does not say why" : words);
   }
-  const json::object status = co_await ask("GET", "/status", in(patience_with_master));
+  const json::object status = co_await ask("GET", "/status", from_now(patience_with_master));
   const std::string address = member_text(status.at("listeners").as_array().at(0).as_object(), "address");
   const std::size_t colon = address.rfind(':');
   const std::string host = address.substr(0, colon);
@@ -230,7 +217,7 @@ asio::awaitable<json::object> Patient::ask(std::string method, std::string targe
 }
 
 asio::awaitable<std::vector<SeenWorker>> Patient::workers() {
-  const json::object status = co_await ask("GET", "/status", in(patience_with_master));
+  const json::object status = co_await ask("GET", "/status", from_now(patience_with_master));
   std::vector<SeenWorker> found;
   for (const json::value& each : status.at("workers").as_array()) {
     const json::object& worker = each.as_object();

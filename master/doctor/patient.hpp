@@ -10,7 +10,6 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
-#include <chrono>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -20,11 +19,10 @@
 
 #include "common/fd.hpp"
 #include "master/child.hpp"
+#include "master/doctor/clock.hpp"
 #include "master/doctor/plan.hpp"
 
 namespace baton::doctor {
-
-using TimePoint = std::chrono::steady_clock::time_point;
 
 struct SeenWorker {
   int number = 0;
@@ -81,12 +79,6 @@ class Patient {
   boost::asio::awaitable<void> follow_log();
   void take_line(std::string line);
 
-  struct Line {
-    bool is_of_worker = false;
-    bool is_warning = false;
-    std::string text;
-  };
-
   boost::asio::any_io_executor executor_;
   TemporaryDirectory directory_;
   std::string control_;
@@ -95,8 +87,9 @@ class Patient {
   std::vector<pid_t> strangers_;  ///< children that were here before: of a shell that has become this process
   Child master_;
   boost::asio::ip::tcp::endpoint place_;
-  std::string text_;  ///< of a line that has begun
-  std::deque<Line> lines_;
+  std::string text_;               ///< of a line that has begun
+  std::deque<std::string> told_;   ///< the master's lines, the last ones
+  std::deque<std::string> words_;  ///< the workers' lines and the master's warnings, the last ones
 };
 
 }  // namespace baton::doctor

@@ -173,4 +173,14 @@ bool has_ended(const Fd& pidfd) {
   return ::poll(&waiting, 1, 0) > 0;
 }
 
+Family::Family(pid_t worker) : pidfd_(pidfd_of(worker)), descendants_(family_of(worker)) {
+  std::erase(descendants_, worker);
+}
+
+std::vector<pid_t> Family::living_descendants() const {
+  std::vector<pid_t> living = descendants_;
+  std::erase_if(living, [](pid_t each) { return family_of(each).empty(); });
+  return living;
+}
+
 }  // namespace baton::doctor

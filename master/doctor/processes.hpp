@@ -37,4 +37,18 @@ bool holds_any(const std::vector<pid_t>& processes, const std::set<std::uint64_t
 Fd pidfd_of(pid_t process);
 bool has_ended(const Fd& pidfd);
 
+/// A worker and what it has started, as they are now, to be looked for later.
+class Family {
+ public:
+  explicit Family(pid_t worker);
+
+  [[nodiscard]] bool has_worker_ended() const { return has_ended(pidfd_); }
+  [[nodiscard]] std::size_t descendants() const { return descendants_.size(); }
+  [[nodiscard]] std::vector<pid_t> living_descendants() const;
+
+ private:
+  Fd pidfd_;
+  std::vector<pid_t> descendants_;
+};
+
 }  // namespace baton::doctor

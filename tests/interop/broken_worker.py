@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 broken = sys.argv[1]
 number = os.environ.get("BATON_WORKER")
@@ -23,9 +22,7 @@ def notify(text):
         notifier.sendto(text, os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
 
 
-if broken == "resets":
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-elif broken == "stays":
+if broken == "stays":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
     signal.signal(signal.SIGTERM, end)
@@ -37,26 +34,28 @@ if broken in ("closes", "never-ready"):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pause()
 if broken == "takes-nothing" and number == "2":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     notify(b"READY=1")
-    while not is_ending:
-        time.sleep(0.05)
+    signal.sigwait([signal.SIGTERM])
     sys.exit()
 
 listener = socket.socket(fileno=3)
 listener.setblocking(False)
 body = f"pid is {os.getpid()}\n".encode()
 leaked = []
-while not is_ending:
+while not is_ending or broken == "resets":
     select.select([listener], [], [], 0.1)
     try:
         connection, _ = listener.accept()
     except BlockingIOError:
+        if is_ending:
+            break
         continue
     connection.settimeout(5)
     with connection:
         connection.recv(4096)
-        if broken == "resets":
-            time.sleep(0.02)
+        if is_ending and broken == "resets":
+            break
         if broken == "leaks":
             leaked.append(open("/dev/null"))
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))

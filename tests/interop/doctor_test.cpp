@@ -139,14 +139,34 @@ TEST_CASE("doctor: a worker that says much when its sibling is ready is well") {
 TEST_CASE("doctor: children that its process had before are left alone") {
   const Directory directory;
   const std::string file = directory / "pid";
-  Program doctor({{"/bin/sh", "-c", "tail -f /dev/null >&- 2>&- & echo $! >\"$0\"; exec \"$@\"", file,
+  Program doctor({{"/bin/sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $! >\"$0\"; exec \"$@\"", file,
                    programs::baton(), "doctor", "--timeout", "1s", "--", "/bin/sh", "-c", "exec tail -f /dev/null"},
                   {},
                   {},
                   {}});
   CHECK(doctor.try_wait_for_end(Deadline(patience_with_doctor)) == "code 1");
   const auto before = static_cast<pid_t>(std::stol(read_file(file)));
+  CHECK(status_of(before, "State").starts_with("S"));
   CHECK(::kill(before, SIGKILL) == 0);
+}
+
+TEST_CASE("doctor: killed, it takes the examined baton along") {
+  const Directory directory;
+  Program doctor({{programs::baton(), "doctor", "--", "/bin/sh", "-c", "exec tail -f /dev/null"},
+                  {"TMPDIR=" + (directory / "")},
+                  {},
+                  {}});
+  std::vector<pid_t> all;
+  REQUIRE(becomes_true([&] {
+    all = living_children_of(doctor.pid());
+    if (all.size() != 1) return false;
+    const std::vector<pid_t> workers = living_children_of(all.front());
+    all.insert(all.end(), workers.begin(), workers.end());
+    return workers.size() == 2;
+  }));
+  doctor.signal(SIGKILL);
+  CHECK(doctor.wait_for_end() == "signal 9");
+  CHECK(becomes_true([&] { return std::all_of(all.begin(), all.end(), is_dying); }));
 }
 
 TEST_CASE("doctor: a worker that never gets ready") {

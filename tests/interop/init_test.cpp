@@ -78,7 +78,9 @@ TEST_CASE("init: wrong usage, and where nothing can be written") {
       {{"--"}, "code 2", "baton: the command after \"--\" is missing (like: baton init -- gunicorn app:app)\n"},
       {{"--wrokers", "3"}, "code 2", "baton: unknown flag --wrokers (did you mean --workers?)\n"},
       {{"-w", "none"}, "code 2", "baton: --workers: "},
-      {{"--policy", "own-port", "-w", "2"}, "code 2", "baton: "},
+      {{"--policy", "own-port", "-w", "2"},
+       "code 2",
+       "baton: --listen: [::]:1337: own-port wants a port for each worker: "},
       {{"--", "no-such-program"}, "code 1", "baton: can't start \"no-such-program\": "},
   }));
   const Initialized done(directory, arguments);
