@@ -30,9 +30,6 @@ else()
   target_compile_options(baton_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
 endif()
 
-# One file to copy, and nothing for the dynamic linker to look up at each worker's start.
-target_link_options(baton_options INTERFACE $<$<CONFIG:Release>:-static-libstdc++$<SEMICOLON>-static-libgcc>)
-
 find_program(BATON_CCACHE ccache)
 if(BATON_CCACHE)
   # Precompiled headers are cached only when ccache may look past their defines and times.

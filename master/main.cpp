@@ -2,6 +2,7 @@
 // both roles.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <nss.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -25,6 +26,14 @@ constexpr int usage_error = 2;
 void ensure_standard_streams() {
   for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; ++descriptor)
     if (::fcntl(descriptor, F_GETFD) == -1) static_cast<void>(::open("/dev/null", O_RDWR));
+}
+
+/// The static binary can't load the modules that nsswitch.conf names, and crashes where it tries to. The files
+/// themselves it can read.
+void look_names_up_in_files_alone() {
+#ifdef BATON_STATIC
+  for (const char* const list : {"passwd", "group", "initgroups"}) ::__nss_configure_lookup(list, "files");
+#endif
 }
 
 int run(std::vector<std::string> arguments) {
@@ -53,6 +62,7 @@ int run(std::vector<std::string> arguments) {
 
 int main(int argc, char** argv) {
   ensure_standard_streams();
+  look_names_up_in_files_alone();
   // argv may be empty: a caller of execve(2) decides.
   return run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
 }
