@@ -170,6 +170,7 @@ std::string key_in(const Verb& verb, std::string_view path) {
   const std::size_t directory = verb.path.size() - std::string_view("KEY").size();
   auto key = percent_decoded(path.substr(directory));
   if (!key) throw UsageError("a % in the key is not followed by two hexadecimal digits");
+  if (is_plain_ascii(*key)) return std::move(*key);
   // It is told in JSON.
   json::error_code error;
   static_cast<void>(json::parse(json::serialize(json::string_view(key->data(), key->size())), error));

@@ -1,6 +1,7 @@
 // Master. The life of a control connection.
 #include "master/control_session.hpp"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,6 +37,10 @@ constexpr std::size_t most_buffered = std::size_t{16} * 1024;
 constexpr std::size_t most_per_piece = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds lingering_time{1000};
 constexpr std::chrono::milliseconds until_cancelled_again{20};
+
+bool is_stream(const Demand& demand) {
+  return demand.action == VerbAction::events || demand.watch;
+}
 
 bool is_too_long(const error_code& error) {
   return error == http::error::header_limit || error == http::error::buffer_overflow;
@@ -155,27 +160,27 @@ asio::awaitable<void> ControlSession::serve() {
     co_return;
   }
   while (keeps_alive_ && socket_.is_open() && !group_->is_closing()) {
-    const bool is_whole = co_await read_request();
-    if (!is_whole) co_return;
-    co_await answer();
+    error_code error = parse_buffered();
+    if (!error && !parser_->is_done()) error = co_await read_rest();
+    keeps_alive_ = !error && parser_->keep_alive();
+    if (error) co_return co_await refuse_unread(error);
+    const auto understood = take_request();
+    if (const auto reply = reply_at_once(understood))
+      add_answer(*reply);
+    else
+      co_await answer_later(std::get<Demand>(understood));
+    if (!keeps_alive_ || buffer_.size() == 0 || answers_.size() >= most_per_piece) co_await flush();
   }
   co_await flush();
 }
 
-asio::awaitable<bool> ControlSession::read_request() {
+/// Of requests that came in one read those behind the first cost no system call, no timer and no coroutine, and their
+/// answers go out together.
+error_code ControlSession::parse_buffered() {
   parser_.emplace();
   timed_out_ = false;
   parser_->header_limit(most_header);
   parser_->body_limit(most_body);
-  error_code error = parse_buffered();
-  if (!error && !parser_->is_done()) error = co_await read_rest();
-  keeps_alive_ = !error && parser_->keep_alive();
-  if (error) co_await refuse_unread(error);
-  co_return !error;
-}
-
-/// Of requests that came in one read those behind the first cost no system call and no timer.
-error_code ControlSession::parse_buffered() {
   error_code error;
   if (buffer_.size() == 0) return error;
   parser_->eager(true);
@@ -215,68 +220,63 @@ asio::awaitable<void> ControlSession::refuse_unread(error_code error) {
 
 asio::awaitable<void> ControlSession::refuse(const Reply& reply) {
   keeps_alive_ = false;
-  co_await send(reply);
+  add_answer(reply);
+  co_await flush();
   if (socket_.is_open() && !group_->is_closing()) co_await linger();
 }
 
-asio::awaitable<void> ControlSession::answer() {
+std::variant<Demand, Reply> ControlSession::take_request() {
   // From here on there is an answer to come: what the command does may end in close(), before it returns.
   phase_ = Phase::writing;
   const auto& request = parser_->get();
   const std::string_view method(request.method_string().data(), request.method_string().size());
   const std::string_view target(request.target().data(), request.target().size());
-  const auto understood = understand(group_->access().door, method, target, request.body());
-  Reply reply;
-  if (const auto* refusal = std::get_if<Reply>(&understood)) {
-    reply = *refusal;
-  } else if (const auto& demand = std::get<Demand>(understood); demand.action != VerbAction::events && !demand.watch) {
-    reply = co_await outcome_of(demand);
-  } else if (group_->has_room_to_wait()) {
-    co_await stream(demand);
-    co_return;
-  } else {
-    reply = too_many_wait(group_->limits().waiting);
-  }
-  if (socket_.is_open()) co_await send(reply);
+  return understand(group_->access().door, method, target, request.body());
 }
 
-/// With status 0 when the client has gone meanwhile.
-asio::awaitable<Reply> ControlSession::outcome_of(const Demand& demand) {
-  outcome_.reset();
-  Reply reply = begin(demand);
-  if (reply.status != 0) co_return reply;
+/// Nothing where the answer is to be waited for; a command has been called then.
+std::optional<Reply> ControlSession::reply_at_once(const std::variant<Demand, Reply>& understood) {
+  if (const auto* refusal = std::get_if<Reply>(&understood)) return *refusal;
+  const auto& demand = std::get<Demand>(understood);
+  if (!is_stream(demand)) return begin(demand);
+  if (!group_->has_room_to_wait()) return too_many_wait(group_->limits().waiting);
+  return std::nullopt;
+}
+
+asio::awaitable<void> ControlSession::answer_later(const Demand& demand) {
+  if (is_stream(demand)) co_return co_await stream(demand);
   if (!outcome_) co_await flush();
   enter_held(Phase::waiting);
   watch_for_hang_up();
   while (!outcome_ && socket_.is_open()) co_await sleep();
   error_code ignored;
   socket_.cancel(ignored);  // the watch
-  if (outcome_) reply = reply_of(*outcome_);
-  co_return reply;
+  if (outcome_) add_answer(reply_of(*outcome_));
 }
 
-/// The reply where there is one at once, else status 0.
-Reply ControlSession::begin(const Demand& demand) {
+/// The reply where there is one at once.
+std::optional<Reply> ControlSession::begin(const Demand& demand) {
   Commands* const commands = group_->commands();
   if (commands == nullptr) return reply_with(503, false, "the master is ending");
   try {
-    if (demand.action == VerbAction::list) return {200, verbs_json(), ""};
-    if (demand.action >= VerbAction::state_list) return {200, commands->carry_out(demand.wish), ""};
-    if (demand.action == VerbAction::status) return {200, boost::json::serialize(commands->status()), ""};
+    if (demand.action == VerbAction::list) return Reply{200, verbs_json(), ""};
+    if (demand.action >= VerbAction::state_list) return Reply{200, commands->carry_out(demand.wish), ""};
+    if (demand.action == VerbAction::status) return Reply{200, boost::json::serialize(commands->status()), ""};
     if (!demand.wait) {
       call(*commands, demand, [](const Outcome&) {});
       return reply_with(202, true, "accepted");
     }
     if (!group_->has_room_to_wait()) return too_many_wait(group_->limits().waiting);
+    outcome_.reset();
     call(*commands, demand, [session = weak_from_this()](const Outcome& outcome) {
       const auto self = session.lock();
       if (!self) return;
       self->outcome_ = outcome;
       self->wake();
     });
-    return {0, "", ""};
+    return std::nullopt;
   } catch (const state::Refusal& refusal) {
-    return {status_of(refusal.problem), fmt::format(R"({{"ok":false,{}}})", state::describe(refusal)), ""};
+    return Reply{status_of(refusal.problem), fmt::format(R"({{"ok":false,{}}})", state::describe(refusal)), ""};
   } catch (const UsageError& error) {
     return reply_with(400, false, error.what());
   } catch (const std::exception& error) {
@@ -307,14 +307,8 @@ void ControlSession::watch_for_hang_up() {
   });
 }
 
-/// Answers to requests that were read together go out together.
-asio::awaitable<void> ControlSession::send(const Reply& reply) {
-  keeps_alive_ = keeps_alive_ && !group_->is_closing();
-  add_answer(reply);
-  if (!keeps_alive_ || buffer_.size() == 0 || answers_.size() >= most_per_piece) co_await flush();
-}
-
 void ControlSession::add_answer(const Reply& reply) {
+  keeps_alive_ = keeps_alive_ && !group_->is_closing();
   const bool has_request = parser_ && parser_->is_header_done();
   const bool is_old = has_request && parser_->get().version() < 11;
   std::string_view connection;
@@ -322,8 +316,8 @@ void ControlSession::add_answer(const Reply& reply) {
   if (keeps_alive_ && is_old) connection = "Connection: keep-alive\r\n";
   const boost::beast::string_view reason = http::obsolete_reason(static_cast<http::status>(reply.status));
   fmt::format_to(std::back_inserter(answers_),
-                 "HTTP/1.{} {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n{}{}{}{}"
-                 "Content-Length: {}\r\n\r\n",
+                 FMT_COMPILE("HTTP/1.{} {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+                             "{}{}{}{}Content-Length: {}\r\n\r\n"),
                  is_old ? 0 : 1, reply.status, std::string_view(reason.data(), reason.size()),
                  reply.allow.empty() ? "" : "Allow: ", reply.allow, reply.allow.empty() ? "" : "\r\n", connection,
                  reply.body.size() + 1);

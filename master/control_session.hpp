@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "common/fd.hpp"
 #include "master/commands.hpp"
@@ -57,14 +58,13 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
   boost::asio::awaitable<void> serve();
-  boost::asio::awaitable<bool> read_request();
   boost::system::error_code parse_buffered();
   boost::asio::awaitable<boost::system::error_code> read_rest();
   boost::asio::awaitable<void> refuse_unread(boost::system::error_code error);
   boost::asio::awaitable<void> refuse(const Reply& reply);
-  boost::asio::awaitable<void> answer();
-  boost::asio::awaitable<Reply> outcome_of(const Demand& demand);
-  boost::asio::awaitable<void> send(const Reply& reply);
+  std::variant<Demand, Reply> take_request();
+  std::optional<Reply> reply_at_once(const std::variant<Demand, Reply>& understood);
+  boost::asio::awaitable<void> answer_later(const Demand& demand);
   void add_answer(const Reply& reply);
   boost::asio::awaitable<void> flush();
   boost::asio::awaitable<void> send_bytes(std::string_view bytes);
@@ -73,7 +73,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   boost::asio::awaitable<void> sleep();
 
   [[nodiscard]] bool is_allowed();
-  Reply begin(const Demand& demand);
+  std::optional<Reply> begin(const Demand& demand);
   static void call(Commands& commands, const Demand& demand, Done done);
   void hear(const boost::json::object& event);
   std::string next_piece(bool is_chunked);

@@ -140,6 +140,7 @@ class Staff {
   void greet(WorkerHandle& worker);
   void send(WorkerHandle& worker, std::string_view line, std::optional<Fd> handle = std::nullopt);
   boost::asio::awaitable<void> follow_channel(Handle worker);
+  void hear(WorkerHandle& worker, std::vector<Frame> frames);
   void send_gathered();
   boost::asio::awaitable<void> flush_channel(Handle worker);
   boost::asio::awaitable<void> follow_notices(Handle worker);

@@ -21,6 +21,8 @@ using protocol::Phase;
 
 namespace {
 
+constexpr std::size_t answers_per_write = 8;
+
 Phase phase(const WorkerHandle& worker) {
   return worker.is_ready ? Phase::serving : Phase::starting;
 }
@@ -157,15 +159,22 @@ asio::awaitable<void> Staff::follow_channel(Handle worker) {
     Channel::Batch batch = worker->channel_end->channel.receive();
     for (const std::string& fault : batch.faults)
       if (may_log(*worker)) log::warning("{}: {}", worker->name(), fault);
-    gathers_ = true;
-    for (Frame& frame : batch.frames) on_message(*worker, std::move(frame));
-    gathers_ = false;
-    send_gathered();
+    hear(*worker, std::move(batch.frames));
     if (!batch.closed) continue;
     worker->channel_end.reset();
     log::debug("{}: the channel has ended", worker->name());
     if (worker->cluster && worker->cluster->is_leaving) start_task(executor_, see_off(worker));
     hearer_.on_channel_end(*worker);
+  }
+}
+
+/// Its answers go out a few at a time: so it has something to do while the others are made.
+void Staff::hear(WorkerHandle& worker, std::vector<Frame> frames) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    gathers_ = true;
+    on_message(worker, std::move(frames[i]));
+    gathers_ = false;
+    if ((i + 1) % answers_per_write == 0 || i + 1 == frames.size()) send_gathered();
   }
 }
 

@@ -1,4 +1,5 @@
 // Master. The supervisor's side of the post: who there is to hear a message, the time, and the shared state.
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -62,7 +63,7 @@ void Supervisor::on_change(const state::Change& change) {
 }
 
 void Supervisor::on_post(WorkerHandle& worker, const boost::json::object& said) {
-  post_.take(worker.id, said, std::chrono::steady_clock::now(), today());
+  post_.take(worker.id, said, worker.last_sign, today());
   hurry_post();
 }
 
@@ -83,7 +84,7 @@ void Supervisor::send(const Addressee& to, const boost::json::value& message,
 }
 
 std::string Supervisor::carry_out(const state::Wish& wish) {
-  std::string answer = "{" + state::carry_out(store_, wish, today()) + "}";
+  std::string answer = fmt::format(FMT_COMPILE("{{{}}}"), state::carry_out(store_, wish, today()));
   hurry_post();
   return answer;
 }

@@ -1,6 +1,7 @@
 // Master. Passing messages on, and answering.
 #include "master/post/post.hpp"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,8 +24,8 @@ std::string in_quotes(std::string_view text) {
 
 /// {"baton":"message","from":2,"message":…}, with an id where a reply is wanted.
 std::string message_line(std::string_view from, std::string_view message, std::optional<std::uint64_t> id) {
-  const std::string numbered = id ? fmt::format(R"("id":{},)", *id) : "";
-  return fmt::format(R"({{"baton":"message",{}"from":{},"message":{}}})", numbered, from, message);
+  const std::string numbered = id ? fmt::format(FMT_COMPILE(R"("id":{},)"), *id) : "";
+  return fmt::format(FMT_COMPILE(R"({{"baton":"message",{}"from":{},"message":{}}})"), numbered, from, message);
 }
 
 std::optional<std::int64_t> whole_member(const json::object& said, json::string_view name) {
@@ -202,8 +203,9 @@ void Post::refuse(int sender, Id id, std::string_view code, std::string_view why
 }
 
 void Post::reply(int sender, Id id, std::string_view kind, std::string_view members) {
-  const std::string numbered = id ? fmt::format(R"("id":{},)", *id) : "";
-  static_cast<void>(carrier_.deliver(sender, fmt::format(R"({{"baton":"{}",{}{}}})", kind, numbered, members)));
+  const std::string numbered = id ? fmt::format(FMT_COMPILE(R"("id":{},)"), *id) : "";
+  static_cast<void>(
+      carrier_.deliver(sender, fmt::format(FMT_COMPILE(R"({{"baton":"{}",{}{}}})"), kind, numbered, members)));
 }
 
 std::vector<int> Post::recipients(const Addressee& to, std::optional<int> sender) const {

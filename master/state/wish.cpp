@@ -1,6 +1,7 @@
 // Master. From a message to the store, and from the store to an answer.
 #include "master/state/wish.hpp"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,7 +57,7 @@ void take_value(Wish& wish, const json::object& message) {
 }
 
 std::string describe_entry(std::string_view key, const Entry& entry) {
-  return fmt::format(R"("key":{},"value":{},"version":{})", quoted(key), entry.value, entry.version);
+  return fmt::format(FMT_COMPILE(R"("key":{},"value":{},"version":{})"), quoted(key), entry.value, entry.version);
 }
 
 std::string describe_page(const Store::Page& page) {
@@ -107,11 +108,11 @@ std::string carry_out(Store& store, const Wish& wish, Moment now) {
     case Wish::Verb::get:
       return describe_entry(wish.key, store.get(wish.key, now));
     case Wish::Verb::put:
-      return fmt::format(R"("version":{})",
+      return fmt::format(FMT_COMPILE(R"("version":{})"),
                          store.put(wish.key, wish.value, wish.condition, wish.time_to_live, now).version);
     case Wish::Verb::add: {
       const Entry& sum = store.add(wish.key, wish.amount, wish.time_to_live, now);
-      return fmt::format(R"("value":{},"version":{})", sum.value, sum.version);
+      return fmt::format(FMT_COMPILE(R"("value":{},"version":{})"), sum.value, sum.version);
     }
     case Wish::Verb::remove:
       return fmt::format(R"("version":{})", store.remove(wish.key, wish.condition, now));
