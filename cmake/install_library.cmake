@@ -14,6 +14,7 @@ set(library_headers
   worker/inheritance.hpp
   worker/membership.hpp
   worker/membership_state.hpp
+  worker/question.hpp
   common/notifier.hpp
   worker/turnstile.hpp)
 set(library_package ${CMAKE_INSTALL_LIBDIR}/cmake/baton)

@@ -21,6 +21,7 @@ Correspondence::News Correspondence::read() {
   News news;
   news.faults = std::move(batch.faults);
   news.has_ended = batch.closed;
+  news.answers.reserve(batch.frames.size());
   for (Frame& frame : batch.frames) take(std::move(frame), news);
   return news;
 }

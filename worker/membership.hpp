@@ -8,6 +8,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/compose.hpp>
@@ -30,6 +31,7 @@
 #include "common/scoreboard.hpp"
 #include "worker/inheritance.hpp"
 #include "worker/membership_state.hpp"
+#include "worker/question.hpp"
 
 namespace baton {
 
@@ -82,7 +84,8 @@ class Membership {
   }
 
   /// Completes when the program is to finish what it has and to end: at TERM, INT or QUIT, at the end of the channel,
-  /// after drain(). From then on the membership keeps the loop running only as long as connections are counted.
+  /// after drain(). From then on the membership keeps the loop running only as long as connections are counted, or
+  /// something asked is not answered.
   template <boost::asio::completion_token_for<void(error_code)> Token>
   auto async_drain(Token&& token) {
     return async_next<Token, void(error_code)>(token, [](auto& state) { return state.drain_wish(); });
@@ -98,14 +101,11 @@ class Membership {
 
   /// Asks something of baton: one of the wishes of docs/messages.md, without its id, which is given to it here.
   /// Completes with the answer, an object whose "baton" is "state", "reply" or "error". eof: the master has gone.
+  /// While draining, too: a program may save what it knows. operation_aborted: cancelled, by any type of cancellation.
   /// Otherwise the errors of send(). Not for other masters: they would never answer.
   template <boost::asio::completion_token_for<void(error_code, boost::json::object)> Token>
   auto async_ask(boost::json::object wish, Token&& token) {
-    auto question = state_->ask(std::move(wish));
-    // Nobody else waits for it, so there is no turn to be kept.
-    const bool is_to_come = state_->is_to_come(*question);
-    return async_next<Token, void(error_code, boost::json::object)>(
-        token, [question = std::move(question)](auto& state) { return state.next_answer(*question); }, is_to_come);
+    return boost::asio::async_initiate<Token, Question::Signature>(Asking{state_}, token, std::move(wish));
   }
 
   /// Answers a message that has an "id": {"baton":"message","id":…}, as async_receive() gave it. Errors as of send().
@@ -157,19 +157,36 @@ class Membership {
   [[nodiscard]] Connection count_connection() { return Connection(state_); }
 
  private:
+  /// Begins to ask.
+  struct Asking {
+    std::shared_ptr<MembershipState> state;
+
+    using executor_type = boost::asio::any_io_executor;
+    [[nodiscard]] executor_type get_executor() const noexcept { return state->news().get_executor(); }
+
+    template <class Handler>
+    void operator()(Handler handler, boost::json::object wish) const {
+      auto slot = boost::asio::get_associated_cancellation_slot(handler);
+      auto question = std::make_unique<AskedQuestion<Handler>>(std::move(handler), get_executor());
+      const std::int64_t id = state->ask(std::move(wish), std::move(question));
+      if (!slot.is_connected()) return;
+      slot.assign([asked = std::weak_ptr(state), id](boost::asio::cancellation_type) {
+        if (const auto found = asked.lock()) found->cancel(id);
+      });
+    }
+  };
+
   /// Waits until `look` finds something.
   template <class Look>
   struct Waiting {
     std::shared_ptr<MembershipState> state;
     Look look;
-    bool begins_by_waiting = false;
     bool has_begun = false;
 
     template <class Self>
     void operator()(Self& self, error_code /*error*/ = {}) {
       if (!std::exchange(has_begun, true)) {
         self.reset_cancellation_state(boost::asio::enable_total_cancellation());
-        if (begins_by_waiting) return state->news().async_wait(std::move(self));
         const auto executor = state->news().get_executor();
         return boost::asio::post(executor, std::move(self));
       }
@@ -194,9 +211,8 @@ class Membership {
   };
 
   template <class Token, class Signature, class Look>
-  auto async_next(Token& token, Look look, bool begins_by_waiting = false) {
-    return boost::asio::async_compose<Token, Signature>(Waiting<Look>{state_, std::move(look), begins_by_waiting},
-                                                        token, state_->news());
+  auto async_next(Token& token, Look look) {
+    return boost::asio::async_compose<Token, Signature>(Waiting<Look>{state_, std::move(look)}, token, state_->news());
   }
 
   std::shared_ptr<MembershipState> state_;

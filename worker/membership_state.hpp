@@ -36,6 +36,7 @@
 #include "common/scoreboard.hpp"
 #include "worker/correspondence.hpp"
 #include "worker/inheritance.hpp"
+#include "worker/question.hpp"
 
 namespace baton {
 
@@ -84,7 +85,10 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   /// Everything outstanding comes to its end.
   void close() noexcept {
     is_closed_ = true;
-    contain([this] { let_go(); });
+    contain([this] {
+      fail_questions(boost::asio::error::operation_aborted);
+      let_go();
+    });
   }
 
   [[nodiscard]] bool is_alone() const { return is_alone_; }
@@ -109,33 +113,28 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     boost::asio::post(news_.get_executor(), [self = shared_from_this()] { self->leave_if_done(); });
   }
 
-  /// Where the answer to something asked will be.
-  struct Question {
-    Found<boost::json::object> answer;
-  };
-
-  /// Sends it under a number of its own. Where it can't be sent, that is the answer.
-  std::shared_ptr<Question> ask(boost::json::object wish) {
-    auto question = std::make_shared<Question>();
+  /// Sends it under a number of its own, which is returned for cancel(). Where it can't be sent, that is the answer.
+  std::int64_t ask(boost::json::object wish, std::unique_ptr<Question> question) {
     const std::int64_t id = ++last_question_;
-    wish["id"] = id;
-    if (const error_code error = put(boost::json::serialize(wish)))
-      question->answer = std::tuple(error, boost::json::object{});
-    else
-      questions_[id] = question;
-    return question;
+    if (is_closed_) {
+      question->fail(boost::asio::error::operation_aborted);
+    } else if (const error_code error = put(numbered(std::move(wish), id))) {
+      question->fail(error);
+    } else {
+      questions_[id] = std::move(question);
+      stay();
+    }
+    return id;
   }
 
-  /// It is under way.
-  [[nodiscard]] bool is_to_come(const Question& question) const {
-    return !question.answer && !is_closed_ && correspondence_;
-  }
-
-  Found<boost::json::object> next_answer(Question& question) {
-    if (question.answer) return std::exchange(question.answer, std::nullopt);
-    if (is_closed_) return aborted<boost::json::object>();
-    if (!correspondence_) return std::tuple(error_code(boost::asio::error::eof), boost::json::object{});
-    return std::nullopt;
+  /// The answer, should it come, is nobody's.
+  void cancel(std::int64_t id) {
+    const auto found = questions_.find(id);
+    if (found == questions_.end()) return;
+    const std::unique_ptr<Question> question = std::move(found->second);
+    questions_.erase(found);
+    question->fail(boost::asio::error::operation_aborted);
+    leave_if_done();
   }
 
   error_code send(std::string_view line) {
@@ -158,10 +157,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   void count_opened() {
     counters_.add(Metric::accepted);
     counters_.set(Metric::open, ++open_);
-    if (std::exchange(has_left_, false)) {
-      await_news();
-      beat();
-    }
+    stay();
   }
 
   void count_closed() noexcept {
@@ -192,10 +188,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     wants_messages_ = true;
     if (auto found = next(messages_)) return found;
     if (is_closed_) return aborted<boost::json::value>();
-    if (!correspondence_) {
-      const error_code error = had_channel_ ? error_code(boost::asio::error::eof) : boost::asio::error::not_connected;
-      return std::tuple(error, boost::json::value());
-    }
+    if (!correspondence_) return std::tuple(no_channel(), boost::json::value());
     if (has_left_) return aborted<boost::json::value>();
     return std::nullopt;
   }
@@ -210,7 +203,14 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   /// Messages, and connections, that are kept for a program that does not ask for them.
   static constexpr std::size_t most_kept = 64;
 
+  static constexpr std::size_t questions_per_write = 8;
+
   [[nodiscard]] bool is_over() const { return is_draining_ || is_closed_; }
+
+  /// The master has gone, or there was none.
+  [[nodiscard]] error_code no_channel() const {
+    return had_channel_ ? error_code(boost::asio::error::eof) : error_code(boost::asio::error::not_connected);
+  }
 
   /// For destructors, which nothing may leave: a channel that is broken is found so again when it is read.
   template <class Run>
@@ -264,12 +264,55 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     for (const std::string& each : news.faults) complain(each);
     for (GivenListener& each : news.listeners) listeners_.push_back(std::move(each));
     for (Fd& each : news.connections) connections_.push_back(std::move(each));
-    for (boost::json::object& each : news.answers) settle(std::move(each));
+    for (boost::json::object& each : news.answers) answers_.push_back(std::move(each));
     for (boost::json::value& each : news.messages) keep(std::move(each));
-    if (news.has_ended) return end_channel();
+    if (news.has_ended)
+      end_channel();
+    else
+      await_news();
     wake();
-    flush();
-    await_news();
+    give_answers();
+  }
+
+  /// Whoever asked runs in here, which saves a turn of the loop, and what they ask next goes out in one write.
+  void give_answers() {
+    const Gathering gathering(*this);
+    for (std::size_t i = 1; !answers_.empty(); ++i) {
+      boost::json::object answer = std::move(answers_.front());
+      answers_.pop_front();
+      settle(std::move(answer));
+      // So that the master has something to do meanwhile.
+      if (i % questions_per_write == 0) flush();
+    }
+    leave_if_done();
+  }
+
+  /// As long as one exists, what is put waits for its end. Of the answers that a handler's exception leaves behind
+  /// none is lost.
+  class Gathering {
+   public:
+    explicit Gathering(MembershipState& state) : state_(state.shared_from_this()) { ++state_->gatherings_; }
+    Gathering(const Gathering&) = delete;
+    Gathering& operator=(const Gathering&) = delete;
+    ~Gathering() {
+      contain([this] {
+        if (--state_->gatherings_ == 0) state_->flush();
+        if (state_->answers_.empty()) return;
+        boost::asio::post(state_->news_.get_executor(), [state = state_] { state->give_answers(); });
+      });
+    }
+
+   private:
+    std::shared_ptr<MembershipState> state_;
+  };
+
+  /// The id is added to the text, since one more member would have the object's memory laid out anew.
+  static std::string numbered(boost::json::object wish, std::int64_t id) {
+    wish.erase("id");
+    std::string line = boost::json::serialize(wish);
+    line.pop_back();
+    line.append(wish.empty() ? "\"id\":" : ",\"id\":").append(std::to_string(id)).push_back('}');
+    return line;
   }
 
   /// Of a question that nobody waits for any more, nothing is kept.
@@ -277,21 +320,28 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     const boost::json::value& id = answer.at("id");
     const auto found = id.is_int64() ? questions_.find(id.get_int64()) : questions_.end();
     if (found == questions_.end()) return;
-    if (const auto question = found->second.lock()) question->answer = std::tuple(error_code{}, std::move(answer));
+    const std::unique_ptr<Question> question = std::move(found->second);
     questions_.erase(found);
+    question->answer(std::move(answer));
+  }
+
+  void fail_questions(error_code error) {
+    for (const auto& [id, question] : std::exchange(questions_, {})) question->fail(error);
   }
 
   /// A question goes at once; what is asked while others are under way, in one write for each turn of the loop.
   error_code put(std::string_view line) {
-    if (!correspondence_) return boost::asio::error::not_connected;
+    if (!correspondence_) return no_channel();
     if (correspondence_->add(line) == Channel::Sent::full) return boost::asio::error::no_buffer_space;
-    if (questions_.empty())
+    if (gatherings_ > 0) return {};
+    if (questions_.empty()) {
       contain([this] { flush(); });
-    else if (!std::exchange(flushes_soon_, true))
+    } else if (!std::exchange(flushes_soon_, true)) {
       boost::asio::post(news_.get_executor(), [self = shared_from_this()] {
         self->flushes_soon_ = false;
         self->contain([&] { self->flush(); });
       });
+    }
     return {};
   }
 
@@ -305,6 +355,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     had_channel_ = true;
     watch_.reset();
     correspondence_.reset();
+    fail_questions(boost::asio::error::eof);
     wake();
     drain();
   }
@@ -333,7 +384,16 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   }
 
   void leave_if_done() {
-    if (is_draining_ && open_ == 0 && connections_.empty()) let_go();
+    const bool has_business = open_ > 0 || !connections_.empty() || !questions_.empty() || !answers_.empty();
+    if (is_draining_ && !has_left_ && !has_business) let_go();
+  }
+
+  /// For business that came after it had left.
+  void stay() {
+    if (!std::exchange(has_left_, false)) return;
+    flush();
+    await_news();
+    beat();
   }
 
   /// Nothing of this keeps the program's loop running any more.
@@ -371,7 +431,8 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   std::deque<GivenListener> listeners_;
   std::deque<Fd> connections_;
   std::deque<boost::json::value> messages_;
-  std::unordered_map<std::int64_t, std::weak_ptr<Question>> questions_;
+  std::unordered_map<std::int64_t, std::unique_ptr<Question>> questions_;  ///< under way, by id
+  std::deque<boost::json::object> answers_;
   std::int64_t last_question_ = 0;
   std::size_t open_ = 0;
   bool is_ready_ = false;
@@ -382,6 +443,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   bool is_reading_ = false;
   bool is_flushing_ = false;
   bool flushes_soon_ = false;
+  int gatherings_ = 0;  ///< while there are any, what is put is flushed by the last
   bool wants_messages_ = false;
   bool has_dropped_ = false;
 };
