@@ -311,7 +311,7 @@ void ControlSession::add_answer(const Reply& reply) {
   keeps_alive_ = keeps_alive_ && !group_->is_closing();
   const bool has_request = parser_ && parser_->is_header_done();
   const bool is_old = has_request && parser_->get().version() < 11;
-  std::string_view connection;
+  std::string_view connection = "";  // not null, which fmt would hand to memcpy
   if (!keeps_alive_ && !is_old) connection = "Connection: close\r\n";
   if (keeps_alive_ && is_old) connection = "Connection: keep-alive\r\n";
   const boost::beast::string_view reason = http::obsolete_reason(static_cast<http::status>(reply.status));
