@@ -104,6 +104,10 @@ class Channel {
   std::size_t unsent_ = 0;
 };
 
+/// Of many lines that are one another's answers: sent by so many, the peer has work while the others are made, and a
+/// system call still costs each of them little.
+constexpr std::size_t lines_per_write = 8;
+
 /// The kernel's limit (SCM_MAX_FD).
 constexpr std::size_t most_handles_per_message = 253;
 

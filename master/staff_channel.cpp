@@ -21,8 +21,6 @@ using protocol::Phase;
 
 namespace {
 
-constexpr std::size_t answers_per_write = 8;
-
 Phase phase(const WorkerHandle& worker) {
   return worker.is_ready ? Phase::serving : Phase::starting;
 }
@@ -168,14 +166,15 @@ asio::awaitable<void> Staff::follow_channel(Handle worker) {
   }
 }
 
-/// Its answers go out a few at a time: so it has something to do while the others are made.
 void Staff::hear(WorkerHandle& worker, std::vector<Frame> frames) {
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    gathers_ = true;
-    on_message(worker, std::move(frames[i]));
-    gathers_ = false;
-    if ((i + 1) % answers_per_write == 0 || i + 1 == frames.size()) send_gathered();
+  gathers_ = true;
+  std::size_t heard = 0;
+  for (Frame& frame : frames) {
+    on_message(worker, std::move(frame));
+    if (++heard % lines_per_write == 0) send_gathered();
   }
+  gathers_ = false;
+  send_gathered();
 }
 
 /// Of a worker that has ended: what it acknowledged it may have answered, in part or whole.

@@ -168,9 +168,9 @@ class Membership {
     void operator()(Handler handler, boost::json::object wish) const {
       auto slot = boost::asio::get_associated_cancellation_slot(handler);
       auto question = std::make_unique<AskedQuestion<Handler>>(std::move(handler), get_executor());
-      const std::int64_t id = state->ask(std::move(wish), std::move(question));
-      if (!slot.is_connected()) return;
-      slot.assign([asked = std::weak_ptr(state), id](boost::asio::cancellation_type) {
+      const auto id = state->ask(std::move(wish), std::move(question));
+      if (!id || !slot.is_connected()) return;
+      slot.assign([asked = std::weak_ptr(state), id = *id](boost::asio::cancellation_type) {
         if (const auto found = asked.lock()) found->cancel(id);
       });
     }

@@ -11,7 +11,6 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <boost/system/error_code.hpp>
 #include <chrono>
@@ -28,7 +27,6 @@
 #include <string_view>
 #include <system_error>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 
 #include "common/channel.hpp"
@@ -86,7 +84,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   void close() noexcept {
     is_closed_ = true;
     contain([this] {
-      fail_questions(boost::asio::error::operation_aborted);
+      questions_.fail(boost::asio::error::operation_aborted);
       let_go();
     });
   }
@@ -113,26 +111,23 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     boost::asio::post(news_.get_executor(), [self = shared_from_this()] { self->leave_if_done(); });
   }
 
-  /// Sends it under a number of its own, which is returned for cancel(). Where it can't be sent, that is the answer.
-  std::int64_t ask(boost::json::object wish, std::unique_ptr<Question> question) {
-    const std::int64_t id = ++last_question_;
-    if (is_closed_) {
-      question->fail(boost::asio::error::operation_aborted);
-    } else if (const error_code error = put(numbered(std::move(wish), id))) {
+  /// Sends it under a number of its own, which is returned for cancel(). Where it can't be sent, that is its end.
+  std::optional<std::int64_t> ask(boost::json::object wish, std::unique_ptr<Question> question) {
+    const std::int64_t id = questions_.next_id();
+    const error_code error = is_closed_ ? boost::asio::error::operation_aborted : put(numbered(std::move(wish), id));
+    if (error) {
       question->fail(error);
-    } else {
-      questions_[id] = std::move(question);
-      stay();
+      return std::nullopt;
     }
+    questions_.add(id, std::move(question));
+    stay();
     return id;
   }
 
   /// The answer, should it come, is nobody's.
   void cancel(std::int64_t id) {
-    const auto found = questions_.find(id);
-    if (found == questions_.end()) return;
-    const std::unique_ptr<Question> question = std::move(found->second);
-    questions_.erase(found);
+    const auto question = questions_.take(id);
+    if (!question) return;
     question->fail(boost::asio::error::operation_aborted);
     leave_if_done();
   }
@@ -202,8 +197,6 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
  private:
   /// Messages, and connections, that are kept for a program that does not ask for them.
   static constexpr std::size_t most_kept = 64;
-
-  static constexpr std::size_t questions_per_write = 8;
 
   [[nodiscard]] bool is_over() const { return is_draining_ || is_closed_; }
 
@@ -277,12 +270,11 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   /// Whoever asked runs in here, which saves a turn of the loop, and what they ask next goes out in one write.
   void give_answers() {
     const Gathering gathering(*this);
-    for (std::size_t i = 1; !answers_.empty(); ++i) {
+    for (std::size_t given = 0; !answers_.empty();) {
       boost::json::object answer = std::move(answers_.front());
       answers_.pop_front();
-      settle(std::move(answer));
-      // So that the master has something to do meanwhile.
-      if (i % questions_per_write == 0) flush();
+      questions_.settle(std::move(answer));
+      if (++given % lines_per_write == 0) flush();
     }
     leave_if_done();
   }
@@ -305,29 +297,6 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
    private:
     std::shared_ptr<MembershipState> state_;
   };
-
-  /// The id is added to the text, since one more member would have the object's memory laid out anew.
-  static std::string numbered(boost::json::object wish, std::int64_t id) {
-    wish.erase("id");
-    std::string line = boost::json::serialize(wish);
-    line.pop_back();
-    line.append(wish.empty() ? "\"id\":" : ",\"id\":").append(std::to_string(id)).push_back('}');
-    return line;
-  }
-
-  /// Of a question that nobody waits for any more, nothing is kept.
-  void settle(boost::json::object answer) {
-    const boost::json::value& id = answer.at("id");
-    const auto found = id.is_int64() ? questions_.find(id.get_int64()) : questions_.end();
-    if (found == questions_.end()) return;
-    const std::unique_ptr<Question> question = std::move(found->second);
-    questions_.erase(found);
-    question->answer(std::move(answer));
-  }
-
-  void fail_questions(error_code error) {
-    for (const auto& [id, question] : std::exchange(questions_, {})) question->fail(error);
-  }
 
   /// A question goes at once; what is asked while others are under way, in one write for each turn of the loop.
   error_code put(std::string_view line) {
@@ -355,7 +324,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     had_channel_ = true;
     watch_.reset();
     correspondence_.reset();
-    fail_questions(boost::asio::error::eof);
+    questions_.fail(boost::asio::error::eof);
     wake();
     drain();
   }
@@ -431,9 +400,8 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   std::deque<GivenListener> listeners_;
   std::deque<Fd> connections_;
   std::deque<boost::json::value> messages_;
-  std::unordered_map<std::int64_t, std::unique_ptr<Question>> questions_;  ///< under way, by id
+  Questions questions_;
   std::deque<boost::json::object> answers_;
-  std::int64_t last_question_ = 0;
   std::size_t open_ = 0;
   bool is_ready_ = false;
   bool is_draining_ = false;

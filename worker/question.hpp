@@ -1,4 +1,5 @@
-// Any program that links the library: something asked of the master, and the operation that waits for the answer.
+// Any program that links the library: what is asked of the master, the operations that wait for the answers, and which
+// answer is whose.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -8,7 +9,13 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
 #include <boost/system/error_code.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace baton {
@@ -58,6 +65,48 @@ class AskedQuestion final : public Question {
 
   Handler handler_;
   boost::asio::executor_work_guard<Executor> work_;
+};
+
+/// The wish's line. The id is added to the text, since one more member would have the object's memory laid out anew.
+inline std::string numbered(boost::json::object wish, std::int64_t id) {
+  wish.erase("id");
+  std::string line = boost::json::serialize(wish);
+  line.pop_back();
+  line.append(wish.empty() ? "\"id\":" : ",\"id\":").append(std::to_string(id)).push_back('}');
+  return line;
+}
+
+/// Those under way.
+class Questions {
+ public:
+  [[nodiscard]] bool empty() const { return by_id_.empty(); }
+  [[nodiscard]] std::int64_t next_id() { return ++last_id_; }
+  void add(std::int64_t id, std::unique_ptr<Question> question) { by_id_[id] = std::move(question); }
+
+  /// Nothing where it is not under way any more.
+  [[nodiscard]] std::unique_ptr<Question> take(std::int64_t id) {
+    const auto found = by_id_.find(id);
+    if (found == by_id_.end()) return nullptr;
+    std::unique_ptr<Question> question = std::move(found->second);
+    by_id_.erase(found);
+    return question;
+  }
+
+  /// An answer that nobody waits for any more is dropped. Throws what whoever asked throws.
+  void settle(boost::json::object answer) {
+    const boost::json::value& id = answer.at("id");
+    const auto question = id.is_int64() ? take(id.get_int64()) : nullptr;
+    if (question) question->answer(std::move(answer));
+  }
+
+  /// All of them.
+  void fail(boost::system::error_code error) {
+    for (const auto& [id, question] : std::exchange(by_id_, {})) question->fail(error);
+  }
+
+ private:
+  std::unordered_map<std::int64_t, std::unique_ptr<Question>> by_id_;
+  std::int64_t last_id_ = 0;
 };
 
 }  // namespace baton

@@ -9,16 +9,13 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <chrono>
 #include <csignal>
 #include <functional>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,6 +26,7 @@
 #include "master/notice_socket.hpp"
 #include "tests/support/deadline.hpp"
 #include "tests/support/descriptors.hpp"
+#include "tests/unit/company.hpp"
 #include "tests/unit/expect.hpp"
 #include "tests/unit/surroundings.hpp"
 
@@ -42,86 +40,6 @@ Fd listener_at(const std::string& address = "127.0.0.1:0") {
   return std::move(listen_on(parse_address(address, 0), 128).socket);
 }
 
-/// The environment of a worker whose master is this test.
-class Post {
- public:
-  explicit Post(const char* variable = protocol::channel_variable)
-      : ends_(make_channel_pair()), number_(ends_.second.release()), channel_(variable, std::to_string(number_)) {}
-
-  Fd take_master_end() { return std::move(ends_.first); }
-
- private:
-  std::pair<Fd, Fd> ends_;
-  int number_;
-  Variable channel_;
-  Variable mode_{protocol::serialization_variable};
-  Variable listeners_{"LISTEN_FDS"};
-  Variable notify_{"NOTIFY_SOCKET"};
-  Variable watchdog_{"WATCHDOG_USEC"};
-};
-
-/// A membership, its loop, and its master.
-class Company {
- public:
-  explicit Company(MembershipOptions options = {}) : Company(Post(), std::move(options)) {}
-  Company(Post&& post, MembershipOptions options)
-      : master(post.take_master_end()), member(std::in_place, loop, std::move(options)) {
-    expect(protocol::Kind::hello);
-  }
-
-  /// Runs the loop until the condition holds; fails the test when it does not in time.
-  void run_until(const std::function<bool()>& condition) {
-    const Deadline deadline;
-    bool holds = condition();
-    while (!holds && !deadline.has_passed()) {
-      loop.restart();
-      loop.run_one_for(std::chrono::milliseconds(2));
-      holds = condition();
-    }
-    REQUIRE(holds);
-  }
-
-  /// The program's next message to its master.
-  boost::json::value heard() {
-    run_until([this] {
-      for (Frame& frame : master.receive().frames) heard_.push_back(std::move(frame.value));
-      return !heard_.empty();
-    });
-    boost::json::value first = std::move(heard_.front());
-    heard_.erase(heard_.begin());
-    return first;
-  }
-  void expect(protocol::Kind kind) { CHECK(protocol::name(protocol::decode(heard()).kind) == protocol::name(kind)); }
-  bool has_said_more() {
-    loop.poll();
-    return !heard_.empty() || !master.receive().frames.empty();
-  }
-
-  asio::io_context loop;
-  Channel master;
-  std::optional<Membership> member;
-
- private:
-  std::vector<boost::json::value> heard_;
-};
-
-/// What an operation has come to.
-template <class Value>
-struct Result {
-  bool is_here = false;
-  error_code error;
-  Value value;
-
-  auto handler() {
-    return [this](error_code its_error, Value its_value) {
-      CHECK_FALSE(is_here);
-      is_here = true;
-      error = its_error;
-      value = std::move(its_value);
-    };
-  }
-};
-
 struct Drained {
   bool is_here = false;
   error_code error;
@@ -132,15 +50,6 @@ struct Drained {
     };
   }
 };
-
-/// Asks for a value, and how it ends.
-struct Question : Result<boost::json::object> {
-  void ask(Membership& member) { member.async_ask({{"baton", "get"}, {"key", "count"}}, handler()); }
-};
-
-std::string answer_to(const boost::json::value& question) {
-  return boost::json::serialize(boost::json::object{{"baton", "state"}, {"id", question.at("id")}, {"value", 7}});
-}
 
 }  // namespace
 
@@ -165,7 +74,7 @@ TEST_CASE("a program without a master is alone, and told so") {
   Result<GivenListener> listener;
   Result<Fd> connection;
   Result<boost::json::value> message;
-  Question question;
+  AskedCount question;
   question.ask(member);
   member.async_listener(listener.handler());
   member.async_connection(connection.handler());
@@ -480,138 +389,6 @@ TEST_CASE("of a program that receives nothing, messages beyond 64 are dropped wi
   CHECK(first.value == 0);
 }
 
-TEST_CASE("what is asked goes at once, and completes with its own answer") {
-  Company company;
-  Question first;
-  Question second;
-  first.ask(*company.member);
-  const auto sent = company.master.receive().frames;  // before the loop has run
-  REQUIRE(sent.size() == 1);
-  second.ask(*company.member);
-  const auto later = company.heard();
-  company.master.send(answer_to(later));
-  company.run_until([&] { return second.is_here; });
-  CHECK_FALSE(second.error);
-  CHECK(second.value.at("id") == later.at("id"));
-  CHECK_FALSE(first.is_here);
-  company.master.send(answer_to(sent[0].value));
-  company.run_until([&] { return first.is_here; });
-  CHECK(first.value.at("value") == 7);
-}
-
-TEST_CASE("answers that come together are given in one turn of the loop, and what they ask goes out together") {
-  constexpr std::size_t many = 4;
-  Company company;
-  std::size_t answers = 0;
-  const std::function<void()> ask = [&] {
-    company.member->async_ask({{"baton", "get"}, {"key", "count"}}, [&](error_code error, boost::json::object) {
-      CHECK_FALSE(error);
-      ++answers;
-      ask();
-    });
-  };
-  for (std::size_t i = 0; i < many; ++i) ask();
-  for (std::size_t i = 0; i < many; ++i) static_cast<void>(company.master.add(answer_to(company.heard())));
-  company.loop.poll();
-  static_cast<void>(company.master.flush());
-  company.loop.run_one();
-  CHECK(answers == many);
-  CHECK(company.master.receive().frames.size() == many);
-}
-
-TEST_CASE("what is asked while a member drains is answered, and the loop runs till then") {
-  const NoLeak no_leak;
-  const std::string_view when = GENERATE("before", "while it drains", "when it has left");
-  CAPTURE(when);
-  Company company;
-  Question question;
-  if (when == "before") question.ask(*company.member);
-  company.member->drain();
-  if (when == "while it drains") question.ask(*company.member);
-  company.loop.restart();
-  company.loop.poll();
-  CHECK(company.loop.stopped() == (when == "when it has left"));
-  if (when == "when it has left") question.ask(*company.member);
-  const auto asked = company.heard();
-  company.loop.restart();
-  company.loop.poll();
-  CHECK_FALSE(company.loop.stopped());
-  company.master.send(answer_to(asked));
-  company.loop.restart();
-  company.loop.run();  // comes to its end
-  CHECK(question.is_here);
-  CHECK_FALSE(question.error);
-}
-
-TEST_CASE("a handler that throws leaves the others their answers") {
-  const NoLeak no_leak;
-  asio::io_context loop;
-  const bool on_strand = GENERATE(false, true);
-  CAPTURE(on_strand);
-  using Executor = Membership::executor_type;
-  Post post;
-  Membership member(on_strand ? Executor(asio::make_strand(loop)) : Executor(loop.get_executor()));
-  Channel master(post.take_master_end());
-  const auto throwing = [](error_code, const boost::json::object&) { throw std::runtime_error("of the program's"); };
-  member.async_ask({{"baton", "get"}, {"key", "count"}}, throwing);
-  Question second;
-  second.ask(member);
-  loop.poll();
-  std::size_t questions = 0;
-  for (const Frame& frame : master.receive().frames) {
-    if (protocol::decode(frame.value).kind != protocol::Kind::post) continue;
-    ++questions;
-    static_cast<void>(master.add(answer_to(frame.value)));
-  }
-  CHECK(questions == 2);
-  static_cast<void>(master.flush());
-  CHECK_THROWS_WITH(loop.run_for(patience), "of the program's");
-  member.drain();
-  loop.restart();
-  loop.run();
-  CHECK(second.is_here);
-  CHECK_FALSE(second.error);
-}
-
-TEST_CASE("what is asked can be cancelled, and the others get their answers") {
-  const NoLeak no_leak;
-  Company company;
-  asio::cancellation_signal cancellation;
-  Question cancelled;
-  company.member->async_ask({{"baton", "get"}, {"key", "count"}},
-                            asio::bind_cancellation_slot(cancellation.slot(), cancelled.handler()));
-  Question other;
-  other.ask(*company.member);
-  const auto first = company.heard();
-  const auto second = company.heard();
-  cancellation.emit(asio::cancellation_type::total);
-  CHECK_FALSE(cancelled.is_here);  // not before it returns
-  company.master.send(answer_to(first));
-  company.master.send(answer_to(second));
-  company.run_until([&] { return other.is_here; });
-  CHECK(cancelled.error == asio::error::operation_aborted);
-  CHECK_FALSE(other.error);
-  CHECK(other.value.at("id") == second.at("id"));
-  SECTION("of what is answered there is nothing to cancel") {
-    cancellation.emit(asio::cancellation_type::total);
-  }
-}
-
-TEST_CASE("what is asked of a master that goes, or has gone, ends so") {
-  const NoLeak no_leak;
-  Company company;
-  Question before;
-  before.ask(*company.member);
-  company.master = Channel(std::move(make_channel_pair().first));
-  company.run_until([&] { return before.is_here; });
-  CHECK(before.error == asio::error::eof);
-  Question after;
-  after.ask(*company.member);
-  CHECK_FALSE(after.is_here);
-  company.run_until([&] { return after.is_here; });
-  CHECK(after.error == asio::error::eof);
-}
-
 TEST_CASE("an operation can be cancelled, and takes nothing along") {
   Company company;
   asio::cancellation_signal cancellation;
@@ -634,7 +411,7 @@ TEST_CASE("a membership that ends takes its operations along, and leaks nothing"
   Drained drain;
   Result<boost::json::value> message;
   Result<GivenListener> listener;
-  Question question;
+  AskedCount question;
   question.ask(*company.member);
   company.member->async_drain(drain.handler());
   company.member->async_receive(message.handler());
