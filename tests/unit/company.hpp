@@ -60,6 +60,13 @@ class Company {
     REQUIRE(holds);
   }
 
+  /// Runs the loop until nothing keeps it running; fails the test when something does for too long.
+  void run_to_end() {
+    loop.restart();
+    loop.run_for(patience);
+    REQUIRE(loop.stopped());
+  }
+
   /// The program's next message to its master.
   boost::json::value heard() {
     run_until([this] {

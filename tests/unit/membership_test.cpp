@@ -272,7 +272,7 @@ TEST_CASE("a member is to drain at TERM, INT and QUIT, at its channel's end, and
   company.run_until([&] { return listener.is_here; });
   CHECK(listener.error == asio::error::operation_aborted);
   company.member->async_drain(second.handler());
-  company.loop.run();  // comes to its end: nothing is open
+  company.run_to_end();  // comes to its end: nothing is open
   CHECK(second.is_here);
   CHECK_FALSE(second.error);
   if (how > 0) ::raise(how);  // once more, and it is no end
@@ -310,8 +310,7 @@ TEST_CASE("a draining member's loop runs as long as a connection is open, and it
   Result<boost::json::value> last;
   company.member->async_receive(last.handler());
   connection.reset();
-  company.loop.restart();
-  company.loop.run();
+  company.run_to_end();
   CHECK(last.error == asio::error::operation_aborted);
 }
 
@@ -418,8 +417,7 @@ TEST_CASE("a membership that ends takes its operations along, and leaks nothing"
   company.member->async_listener(listener.handler());
   company.loop.poll();
   company.member.reset();
-  company.loop.restart();
-  company.loop.run();
+  company.run_to_end();
   CHECK(drain.error == asio::error::operation_aborted);
   CHECK(message.error == asio::error::operation_aborted);
   CHECK(listener.error == asio::error::operation_aborted);

@@ -85,8 +85,7 @@ TEST_CASE("what is asked while a member drains is answered, and the loop runs ti
   company.loop.poll();
   CHECK_FALSE(company.loop.stopped());
   company.master.send(answer_to(asked));
-  company.loop.restart();
-  company.loop.run();  // comes to its end
+  company.run_to_end();  // comes to its end
   CHECK(question.is_here);
   CHECK_FALSE(question.error);
 }
@@ -116,7 +115,8 @@ TEST_CASE("a handler that throws leaves the others their answers") {
   CHECK_THROWS_WITH(loop.run_for(patience), "of the program's");
   member.drain();
   loop.restart();
-  loop.run();
+  loop.run_for(patience);
+  CHECK(loop.stopped());
   CHECK(second.is_here);
   CHECK_FALSE(second.error);
 }
