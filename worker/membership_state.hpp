@@ -283,12 +283,14 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   /// none is lost.
   class Gathering {
    public:
-    explicit Gathering(MembershipState& state) : state_(state.shared_from_this()) { ++state_->gatherings_; }
+    explicit Gathering(MembershipState& state)
+        : state_(state.shared_from_this()), flushed_soon_(std::exchange(state_->flushes_soon_, true)) {}
     Gathering(const Gathering&) = delete;
     Gathering& operator=(const Gathering&) = delete;
     ~Gathering() {
       contain([this] {
-        if (--state_->gatherings_ == 0) state_->flush();
+        state_->flushes_soon_ = flushed_soon_;
+        state_->flush();
         if (state_->answers_.empty()) return;
         boost::asio::post(state_->news_.get_executor(), [state = state_] { state->give_answers(); });
       });
@@ -296,21 +298,23 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
 
    private:
     std::shared_ptr<MembershipState> state_;
+    bool flushed_soon_;  ///< before
   };
 
   /// A question goes at once; what is asked while others are under way, in one write for each turn of the loop.
   error_code put(std::string_view line) {
     if (!correspondence_) return no_channel();
     if (correspondence_->add(line) == Channel::Sent::full) return boost::asio::error::no_buffer_space;
-    if (gatherings_ > 0) return {};
+    if (flushes_soon_) return {};
     if (questions_.empty()) {
       contain([this] { flush(); });
-    } else if (!std::exchange(flushes_soon_, true)) {
-      boost::asio::post(news_.get_executor(), [self = shared_from_this()] {
-        self->flushes_soon_ = false;
-        self->contain([&] { self->flush(); });
-      });
+      return {};
     }
+    flushes_soon_ = true;
+    boost::asio::post(news_.get_executor(), [self = shared_from_this()] {
+      self->flushes_soon_ = false;
+      self->contain([&] { self->flush(); });
+    });
     return {};
   }
 
@@ -410,8 +414,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   bool had_channel_ = false;
   bool is_reading_ = false;
   bool is_flushing_ = false;
-  bool flushes_soon_ = false;
-  int gatherings_ = 0;  ///< while there are any, what is put is flushed by the last
+  bool flushes_soon_ = false;  ///< what is put may wait for it
   bool wants_messages_ = false;
   bool has_dropped_ = false;
 };

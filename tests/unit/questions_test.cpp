@@ -65,6 +65,7 @@ TEST_CASE("answers that come together are given in one turn of the loop, and wha
   company.loop.run_one();
   CHECK(answers == many);
   CHECK(company.master.receive().frames.size() == many);
+  CHECK(company.loop.poll() == 0);  // and nothing was left for another turn
 }
 
 TEST_CASE("what is asked while a member drains is answered, and the loop runs till then") {
