@@ -25,9 +25,10 @@ Fd event_descriptor() {
   return Fd{check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")};
 }
 
-void empty(const Fd& event) {
+/// Whether there was anything in it.
+bool empty(const Fd& event) {
   eventfd_t count = 0;
-  ::eventfd_read(event.get(), &count);
+  return ::eventfd_read(event.get(), &count) == 0;
 }
 
 int control(const Fd& epoll, int operation, const Fd& fd, std::uint32_t events = 0, Watch watch = its_turn) {
@@ -111,7 +112,8 @@ void Turnstile::leave() noexcept {
 }
 
 Turnstile::Accepted Turnstile::accept() noexcept {
-  empty(bell_);
+  // The thread calls and then rings: between the two it is left for the bell, which else would ring for nothing.
+  if (!empty(bell_)) return {Fd{}, EAGAIN};
   if (Place called = Place::called; !place_.compare_exchange_strong(called, Place::away)) return {Fd{}, EAGAIN};
   ensure_nonblocking(listener_);
   Accepted result{Fd{::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)}};
