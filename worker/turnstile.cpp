@@ -26,7 +26,7 @@ Fd event_descriptor() {
 }
 
 /// Whether there was anything in it.
-bool empty(const Fd& event) {
+bool clear(const Fd& event) {
   eventfd_t count = 0;
   return ::eventfd_read(event.get(), &count) == 0;
 }
@@ -113,7 +113,7 @@ void Turnstile::leave() noexcept {
 
 Turnstile::Accepted Turnstile::accept() noexcept {
   // The thread calls and then rings: between the two it is left for the bell, which else would ring for nothing.
-  if (!empty(bell_)) return {Fd{}, EAGAIN};
+  if (!clear(bell_)) return {Fd{}, EAGAIN};
   if (Place called = Place::called; !place_.compare_exchange_strong(called, Place::away)) return {Fd{}, EAGAIN};
   ensure_nonblocking(listener_);
   Accepted result{Fd{::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)}};
@@ -159,7 +159,7 @@ void Turnstile::run() noexcept {
     wake_up();
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
       if (events.at(i).data.u32 == its_turn) call(Place::in_line);
-      if (events.at(i).data.u32 == its_nudge) empty(nudge_);
+      if (events.at(i).data.u32 == its_nudge) clear(nudge_);
     }
   }
 }
