@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/json/parse.hpp>
 #include <cstring>
@@ -130,6 +131,8 @@ bool Channel::read_once(Batch& batch) {
 }
 
 void Channel::take_lines(Batch& batch) {
+  const auto lines = std::count(incoming_.begin() + static_cast<std::ptrdiff_t>(searched_), incoming_.end(), '\n');
+  batch.frames.reserve(batch.frames.size() + static_cast<std::size_t>(lines));
   std::size_t begin = 0;
   for (std::size_t end = incoming_.find('\n', searched_); end != std::string::npos; end = incoming_.find('\n', begin)) {
     take_line(std::string_view(incoming_).substr(begin, end - begin), batch);

@@ -33,6 +33,7 @@ int hex_digit(char c) {
 
 /// "%2B" → "+", and "+" stays: a form would make it a space, but nobody asks for " 2" workers.
 std::optional<std::string> percent_decoded(std::string_view text) {
+  if (text.find('%') == std::string_view::npos) return std::string(text);
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
@@ -74,7 +75,7 @@ class Parameters {
   std::optional<Reply> add_query(std::string_view query);
   std::optional<Reply> add_body(std::string_view body);
 
-  std::optional<std::string> take(const std::string& name) {
+  std::optional<std::string> take(std::string_view name) {
     const auto found = values_.find(name);
     if (found == values_.end()) return std::nullopt;
     std::string value = std::move(found->second);
@@ -89,7 +90,7 @@ class Parameters {
   }
 
  private:
-  std::map<std::string, std::string> values_;
+  std::map<std::string, std::string, std::less<>> values_;
 };
 
 std::optional<Reply> Parameters::add_query(std::string_view query) {
@@ -192,7 +193,7 @@ void take_wish(Demand& demand, const Verb& verb, std::string_view path, Paramete
       break;
     case VerbAction::state_add:
       wish.verb = Action::add;
-      wish.amount = parse_amount_to_add(parameters.take("add").value_or("1"));
+      if (const auto amount = parameters.take("add")) wish.amount = parse_amount_to_add(*amount);
       break;
     case VerbAction::state_list:
       wish.verb = Action::list;

@@ -1,7 +1,6 @@
 // Master. The life of a control connection.
 #include "master/control_session.hpp"
 
-#include <fmt/compile.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,11 +15,11 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/json/serialize.hpp>
 #include <exception>
-#include <iterator>
 #include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
+#include "common/text.hpp"
 #include "master/control_sessions.hpp"
 
 namespace baton {
@@ -34,6 +33,7 @@ using boost::system::error_code;
 constexpr std::uint32_t most_header = 8 * 1024;
 constexpr std::uint64_t most_body = (std::uint64_t{1} << 20) + 1024;  // the longest message, and what is around it
 constexpr std::size_t most_buffered = std::size_t{16} * 1024;
+constexpr std::size_t usually_read = std::size_t{4} * 1024;
 constexpr std::size_t most_per_piece = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds lingering_time{1000};
 constexpr std::chrono::milliseconds until_cancelled_again{20};
@@ -82,11 +82,14 @@ ControlSession::ControlSession(std::shared_ptr<ControlSessions> group, Fd connec
                                const asio::any_io_executor& executor)
     : group_(std::move(group)),
       socket_(executor),
-      deadline_(executor),
+      deadline_(executor, Clock::time_point::max()),
       wake_(executor, Clock::time_point::max()),
       buffer_(most_buffered) {
+  // Beast would read 512 bytes and then the rest, and the answers would go out in two pieces as well.
+  buffer_.reserve(usually_read);
   socket_.assign(Protocol(), connection.get());
   static_cast<void>(connection.release());
+  socket_.non_blocking(true);
 }
 
 ControlSession::~ControlSession() {
@@ -111,7 +114,13 @@ void ControlSession::finish() {
 void ControlSession::enter(Phase phase, std::chrono::milliseconds time) {
   phase_ = phase;
   since_ = Clock::now();
-  deadline_.expires_after(time);
+  over_at_ = since_ + time;
+  if (over_at_ < deadline_.expiry()) ring_at(over_at_);
+}
+
+/// The timer is not set anew with each phase: hardly any lasts until it rings, and then it is put off to where it is.
+void ControlSession::ring_at(Clock::time_point moment) {
+  deadline_.expires_at(moment);
   deadline_.async_wait([session = weak_from_this()](const error_code& cancelled) {
     const auto self = session.lock();
     if (!cancelled && self) self->on_deadline();
@@ -121,12 +130,12 @@ void ControlSession::enter(Phase phase, std::chrono::milliseconds time) {
 void ControlSession::enter_held(Phase phase) {
   phase_ = phase;
   since_ = Clock::now();
-  deadline_.cancel();
 }
 
 void ControlSession::on_deadline() {
-  // Set anew while this was on its way here.
-  if (is_held() || deadline_.expiry() > Clock::now()) return;
+  deadline_.expires_at(Clock::time_point::max());
+  if (is_held()) return;
+  if (over_at_ > Clock::now()) return ring_at(over_at_);
   if (phase_ != Phase::reading) return close();
   timed_out_ = true;
   error_code ignored;
@@ -311,20 +320,29 @@ void ControlSession::add_answer(const Reply& reply) {
   keeps_alive_ = keeps_alive_ && !group_->is_closing();
   const bool has_request = parser_ && parser_->is_header_done();
   const bool is_old = has_request && parser_->get().version() < 11;
-  std::string_view connection = "";  // not null, which fmt would hand to memcpy
+  std::string_view connection;
   if (!keeps_alive_ && !is_old) connection = "Connection: close\r\n";
   if (keeps_alive_ && is_old) connection = "Connection: keep-alive\r\n";
   const boost::beast::string_view reason = http::obsolete_reason(static_cast<http::status>(reply.status));
-  fmt::format_to(std::back_inserter(answers_),
-                 FMT_COMPILE("HTTP/1.{} {} {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
-                             "{}{}{}{}Content-Length: {}\r\n\r\n"),
-                 is_old ? 0 : 1, reply.status, std::string_view(reason.data(), reason.size()),
-                 reply.allow.empty() ? "" : "Allow: ", reply.allow, reply.allow.empty() ? "" : "\r\n", connection,
-                 reply.body.size() + 1);
-  if (!has_request || parser_->get().method() != http::verb::head) answers_.append(reply.body).push_back('\n');
+  append(answers_, {is_old ? "HTTP/1.0 " : "HTTP/1.1 ",
+                    fmt::format_int(reply.status).str(),
+                    " ",
+                    {reason.data(), reason.size()},
+                    "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"});
+  if (!reply.allow.empty()) append(answers_, {"Allow: ", reply.allow, "\r\n"});
+  append(answers_, {connection, "Content-Length: ", fmt::format_int(reply.body.size() + 1).str(), "\r\n\r\n"});
+  if (!has_request || parser_->get().method() != http::verb::head) append(answers_, {reply.body, "\n"});
+}
+
+/// What the socket takes, which is all where the client reads: that costs no timer and no turn of the loop.
+void ControlSession::send_at_once() {
+  error_code error;
+  answers_.erase(0, socket_.write_some(asio::buffer(answers_), error));
+  if (error && error != asio::error::would_block) close();
 }
 
 asio::awaitable<void> ControlSession::flush() {
+  if (!answers_.empty() && socket_.is_open()) send_at_once();
   if (answers_.empty() || !socket_.is_open()) co_return;
   enter(Phase::writing, group_->limits().sending);
   const std::string bytes = std::exchange(answers_, {});

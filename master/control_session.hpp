@@ -66,6 +66,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   std::optional<Reply> reply_at_once(const std::variant<Demand, Reply>& understood);
   boost::asio::awaitable<void> answer_later(const Demand& demand);
   void add_answer(const Reply& reply);
+  void send_at_once();
   boost::asio::awaitable<void> flush();
   boost::asio::awaitable<void> send_bytes(std::string_view bytes);
   boost::asio::awaitable<void> linger();
@@ -80,13 +81,14 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   void watch_for_hang_up();
   void enter(Phase phase, std::chrono::milliseconds time);
   void enter_held(Phase phase);
+  void ring_at(Clock::time_point moment);
   void on_deadline();
   void wake() { wake_.cancel(); }
 
   std::shared_ptr<ControlSessions> group_;
   Protocol::socket socket_;
-  boost::asio::steady_timer deadline_;
-  boost::asio::steady_timer wake_;  ///< never expires: its cancelling wakes who waits for an outcome or an event
+  boost::asio::steady_timer deadline_;  ///< rings no later than over_at_; expires never where it is not to ring
+  boost::asio::steady_timer wake_;      ///< never expires: its cancelling wakes who waits for an outcome or an event
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::optional<Outcome> outcome_;
@@ -95,6 +97,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   std::string unsent_;   ///< events
   Phase phase_ = Phase::reading;
   Clock::time_point since_ = Clock::now();  ///< the phase's beginning
+  Clock::time_point over_at_;               ///< of a phase that has a limit: its end
   bool timed_out_ = false;
   bool keeps_alive_ = true;
 };

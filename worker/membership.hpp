@@ -104,8 +104,8 @@ class Membership {
   /// While draining, too: a program may save what it knows. operation_aborted: cancelled, by any type of cancellation.
   /// Otherwise the errors of send(). Not for other masters: they would never answer.
   template <boost::asio::completion_token_for<void(error_code, boost::json::object)> Token>
-  auto async_ask(boost::json::object wish, Token&& token) {
-    return boost::asio::async_initiate<Token, Question::Signature>(Asking{state_}, token, std::move(wish));
+  auto async_ask(const boost::json::object& wish, Token&& token) {
+    return boost::asio::async_initiate<Token, Question::Signature>(Asking{state_}, token, unnumbered(wish));
   }
 
   /// Answers a message that has an "id": {"baton":"message","id":…}, as async_receive() gave it. Errors as of send().
@@ -165,10 +165,10 @@ class Membership {
     [[nodiscard]] executor_type get_executor() const noexcept { return state->news().get_executor(); }
 
     template <class Handler>
-    void operator()(Handler handler, boost::json::object wish) const {
+    void operator()(Handler handler, std::string unnumbered) const {
       auto slot = boost::asio::get_associated_cancellation_slot(handler);
       auto question = std::make_unique<AskedQuestion<Handler>>(std::move(handler), get_executor());
-      const auto id = state->ask(std::move(wish), std::move(question));
+      const auto id = state->ask(std::move(unnumbered), std::move(question));
       if (!id || !slot.is_connected()) return;
       slot.assign([asked = std::weak_ptr(state), id = *id](boost::asio::cancellation_type) {
         if (const auto found = asked.lock()) found->cancel(id);

@@ -111,10 +111,11 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     boost::asio::post(news_.get_executor(), [self = shared_from_this()] { self->leave_if_done(); });
   }
 
-  /// Sends it under a number of its own, which is returned for cancel(). Where it can't be sent, that is its end.
-  std::optional<std::int64_t> ask(boost::json::object wish, std::unique_ptr<Question> question) {
+  /// Sends a line that ends before its number, which is returned for cancel(). Where it can't be sent, that is its end.
+  std::optional<std::int64_t> ask(std::string unnumbered, std::unique_ptr<Question> question) {
     const std::int64_t id = questions_.next_id();
-    const error_code error = is_closed_ ? boost::asio::error::operation_aborted : put(numbered(std::move(wish), id));
+    const std::string line = std::move(unnumbered.append(std::to_string(id)).append("}"));
+    const error_code error = is_closed_ ? boost::asio::error::operation_aborted : put(line);
     if (error) {
       question->fail(error);
       return std::nullopt;

@@ -67,12 +67,17 @@ class AskedQuestion final : public Question {
   boost::asio::executor_work_guard<Executor> work_;
 };
 
-/// The wish's line. The id is added to the text, since one more member would have the object's memory laid out anew.
-inline std::string numbered(boost::json::object wish, std::int64_t id) {
-  wish.erase("id");
+/// The wish's line as far as the number of its id. That is added to the text, since one more member would have the
+/// object's memory laid out anew.
+inline std::string unnumbered(const boost::json::object& wish) {
+  if (wish.contains("id")) {
+    boost::json::object others = wish;
+    others.erase("id");
+    return unnumbered(others);
+  }
   std::string line = boost::json::serialize(wish);
   line.pop_back();
-  line.append(wish.empty() ? "\"id\":" : ",\"id\":").append(std::to_string(id)).push_back('}');
+  line += wish.empty() ? "\"id\":" : ",\"id\":";
   return line;
 }
 

@@ -1,13 +1,13 @@
 // Master. Passing messages on, and answering.
 #include "master/post/post.hpp"
 
-#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 
 #include "common/error.hpp"
+#include "common/text.hpp"
 
 namespace baton {
 namespace {
@@ -24,8 +24,10 @@ std::string in_quotes(std::string_view text) {
 
 /// {"baton":"message","from":2,"message":…}, with an id where a reply is wanted.
 std::string message_line(std::string_view from, std::string_view message, std::optional<std::uint64_t> id) {
-  const std::string numbered = id ? fmt::format(FMT_COMPILE(R"("id":{},)"), *id) : "";
-  return fmt::format(FMT_COMPILE(R"({{"baton":"message",{}"from":{},"message":{}}})"), numbered, from, message);
+  std::string line = R"({"baton":"message",)";
+  if (id) append(line, {R"("id":)", fmt::format_int(*id).str(), ","});
+  append(line, {R"("from":)", from, R"(,"message":)", message, "}"});
+  return line;
 }
 
 std::optional<std::int64_t> whole_member(const json::object& said, json::string_view name) {
@@ -34,6 +36,14 @@ std::optional<std::int64_t> whole_member(const json::object& said, json::string_
   json::error_code error;
   const auto number = found->to_number<std::int64_t>(error);
   return error ? std::nullopt : std::optional(number);
+}
+
+/// {"baton":"state","id":2, as far as it is the same for every answer.
+std::string reply_line(std::optional<std::int64_t> id, std::string_view kind) {
+  std::string line;
+  append(line, {R"({"baton":")", kind, R"(",)"});
+  if (id) append(line, {R"("id":)", fmt::format_int(*id).str(), ","});
+  return line;
 }
 
 std::string too_long(std::size_t size) {
@@ -137,8 +147,10 @@ void Post::watch(int sender, std::string_view verb, const json::object& said, Id
 }
 
 void Post::ask_store(int sender, const state::Wish& wish, Id id, state::Moment today) {
-  const std::string members = state::carry_out(store_, wish, today);
-  if (id) reply(sender, id, "state", members);
+  std::string line = reply_line(id, "state");
+  state::carry_out(store_, wish, today, line);
+  line += '}';
+  if (id) static_cast<void>(carrier_.deliver(sender, line));
 }
 
 void Post::send(const Addressee& to, const json::value& message, std::optional<std::chrono::milliseconds> time_limit,
@@ -203,9 +215,9 @@ void Post::refuse(int sender, Id id, std::string_view code, std::string_view why
 }
 
 void Post::reply(int sender, Id id, std::string_view kind, std::string_view members) {
-  const std::string numbered = id ? fmt::format(FMT_COMPILE(R"("id":{},)"), *id) : "";
-  static_cast<void>(
-      carrier_.deliver(sender, fmt::format(FMT_COMPILE(R"({{"baton":"{}",{}{}}})"), kind, numbered, members)));
+  std::string line = reply_line(id, kind);
+  append(line, {members, "}"});
+  static_cast<void>(carrier_.deliver(sender, line));
 }
 
 std::vector<int> Post::recipients(const Addressee& to, std::optional<int> sender) const {

@@ -1,7 +1,6 @@
 // Master. From a message to the store, and from the store to an answer.
 #include "master/state/wish.hpp"
 
-#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +8,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <utility>
+
+#include "common/text.hpp"
 
 namespace baton::state {
 namespace {
@@ -25,22 +26,17 @@ std::string quoted(std::string_view text) {
   return json::serialize(json::string_view(text.data(), text.size()));
 }
 
-std::string text_member(const json::object& message, json::string_view name) {
-  const json::value* const found = message.if_contains(name);
-  if (found == nullptr) return {};
-  if (found->is_string()) return std::string(found->get_string());
-  throw Refusal(Problem::malformed, fmt::format("\"{}\" is no string", std::string_view(name)));
+std::string text_in(std::string_view name, const json::value& value) {
+  if (value.is_string()) return std::string(value.get_string());
+  throw Refusal(Problem::malformed, fmt::format("\"{}\" is no string", name));
 }
 
 /// From `least` on.
-std::optional<std::int64_t> number_member(const json::object& message, json::string_view name, std::int64_t least) {
-  const json::value* const found = message.if_contains(name);
-  if (found == nullptr) return std::nullopt;
+std::int64_t number_in(std::string_view name, const json::value& value, std::int64_t least = 0) {
   json::error_code error;
-  const auto number = found->is_number() ? found->to_number<std::int64_t>(error) : 0;
-  if (!found->is_number() || error || number < least)
-    throw Refusal(Problem::malformed,
-                  fmt::format("\"{}\" is no whole number{}", std::string_view(name), least == 0 ? " from 0 on" : ""));
+  const auto number = value.is_number() ? value.to_number<std::int64_t>(error) : 0;
+  if (!value.is_number() || error || number < least)
+    throw Refusal(Problem::malformed, fmt::format("\"{}\" is no whole number{}", name, least == 0 ? " from 0 on" : ""));
   return number;
 }
 
@@ -50,21 +46,34 @@ std::chrono::milliseconds time_to_live(std::int64_t milliseconds) {
   return std::chrono::milliseconds(milliseconds);
 }
 
-void take_value(Wish& wish, const json::object& message) {
-  const json::value* const value = message.if_contains("value");
-  if (value == nullptr) throw Refusal(Problem::malformed, "there is no \"value\" to put");
-  wish.value = json::serialize(*value);
+/// Those of other wishes, and what nobody knows, are passed over.
+void take_member(Wish& wish, std::string_view name, const json::value& value) {
+  if (name == (wish.verb == Wish::Verb::list ? "prefix" : "key")) wish.key = text_in(name, value);
+  if (name == "value" && wish.verb == Wish::Verb::put) wish.value = json::serialize(value);
+  if (name == "amount") wish.amount = number_in(name, value, std::numeric_limits<std::int64_t>::min());
+  if (name == "version") wish.condition.version = static_cast<std::uint64_t>(number_in(name, value));
+  if (name == "ttl") wish.time_to_live = time_to_live(number_in(name, value));
+  if (name == "after") wish.after = text_in(name, value);
+  if (name == "limit") wish.most = std::min(static_cast<std::size_t>(number_in(name, value)), Wish::most_listed);
 }
 
-std::string describe_entry(std::string_view key, const Entry& entry) {
-  return fmt::format(FMT_COMPILE(R"("key":{},"value":{},"version":{})"), quoted(key), entry.value, entry.version);
+void describe_version(std::uint64_t version, std::string& text) {
+  append(text, {R"("version":)", fmt::format_int(version).str()});
 }
 
-std::string describe_page(const Store::Page& page) {
-  std::string entries;
-  for (const auto& [key, entry] : page.entries)
-    entries += fmt::format("{}{{{}}}", entries.empty() ? "" : ",", describe_entry(key, entry));
-  return fmt::format(R"("entries":[{}],"more":{})", entries, page.has_more);
+void describe_entry(std::string_view key, const Entry& entry, std::string& text) {
+  append(text, {R"("key":)", quoted(key), R"(,"value":)", entry.value, ","});
+  describe_version(entry.version, text);
+}
+
+void describe_page(const Store::Page& page, std::string& text) {
+  text += R"("entries":[)";
+  for (const auto& [key, entry] : page.entries) {
+    text += text.ends_with('}') ? ",{" : "{";
+    describe_entry(key, entry, text);
+    text += '}';
+  }
+  append(text, {R"(],"more":)", page.has_more ? "true" : "false"});
 }
 
 std::string_view code_of(Problem problem) {
@@ -90,41 +99,38 @@ std::optional<Wish> wish_of(std::string_view verb, const json::object& message) 
       std::find_if(verb_names.begin(), verb_names.end(), [&](const auto& each) { return each.first == verb; });
   if (found == verb_names.end()) return std::nullopt;
   Wish wish{.verb = found->second};
-  wish.key = text_member(message, wish.verb == Wish::Verb::list ? "prefix" : "key");
-  if (wish.verb == Wish::Verb::put) take_value(wish, message);
-  if (const auto amount = number_member(message, "amount", std::numeric_limits<std::int64_t>::min()))
-    wish.amount = *amount;
-  if (const auto version = number_member(message, "version", 0))
-    wish.condition.version = static_cast<std::uint64_t>(*version);
-  if (const auto time = number_member(message, "ttl", 0)) wish.time_to_live = time_to_live(*time);
-  wish.after = text_member(message, "after");
-  if (const auto most = number_member(message, "limit", 0))
-    wish.most = std::min(static_cast<std::size_t>(*most), Wish::most_listed);
+  for (const auto& [name, value] : message) take_member(wish, std::string_view(name.data(), name.size()), value);
+  if (wish.verb == Wish::Verb::put && wish.value.empty())
+    throw Refusal(Problem::malformed, "there is no \"value\" to put");
   return wish;
 }
 
-std::string carry_out(Store& store, const Wish& wish, Moment now) {
+void carry_out(Store& store, const Wish& wish, Moment now, std::string& answer) {
   switch (wish.verb) {
     case Wish::Verb::get:
-      return describe_entry(wish.key, store.get(wish.key, now));
+      return describe_entry(wish.key, store.get(wish.key, now), answer);
     case Wish::Verb::put:
-      return fmt::format(FMT_COMPILE(R"("version":{})"),
-                         store.put(wish.key, wish.value, wish.condition, wish.time_to_live, now).version);
+      return describe_version(store.put(wish.key, wish.value, wish.condition, wish.time_to_live, now).version, answer);
     case Wish::Verb::add: {
       const Entry& sum = store.add(wish.key, wish.amount, wish.time_to_live, now);
-      return fmt::format(FMT_COMPILE(R"("value":{},"version":{})"), sum.value, sum.version);
+      append(answer, {R"("value":)", sum.value, ","});
+      return describe_version(sum.version, answer);
     }
     case Wish::Verb::remove:
-      return fmt::format(R"("version":{})", store.remove(wish.key, wish.condition, now));
+      return describe_version(store.remove(wish.key, wish.condition, now), answer);
     case Wish::Verb::list:
       break;
   }
-  return describe_page(store.list(wish.key, wish.after, wish.most, now));
+  describe_page(store.list(wish.key, wish.after, wish.most, now), answer);
 }
 
 std::string describe(const Change& change) {
-  if (change.entry) return describe_entry(change.key, *change.entry);
-  return fmt::format(R"("key":{},"deleted":true,"version":{})", quoted(change.key), change.version);
+  std::string text;
+  if (change.entry)
+    describe_entry(change.key, *change.entry, text);
+  else
+    text = fmt::format(R"("key":{},"deleted":true,"version":{})", quoted(change.key), change.version);
+  return text;
 }
 
 std::string describe(const Refusal& refusal) {

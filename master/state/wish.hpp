@@ -31,8 +31,8 @@ struct Wish {
 /// Of a message whose verb this is; nothing where it is none of the store's. Throws Refusal (malformed).
 std::optional<Wish> wish_of(std::string_view verb, const boost::json::object& message);
 
-/// The answer's members, without braces. Throws Refusal, and has changed nothing then.
-std::string carry_out(Store& store, const Wish& wish, Moment now);
+/// Puts the answer's members, without braces, behind `answer`. Throws Refusal, and has changed nothing then.
+void carry_out(Store& store, const Wish& wish, Moment now, std::string& answer);
 
 /// The members that tell of a change, without braces.
 std::string describe(const Change& change);

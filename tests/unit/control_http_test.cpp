@@ -36,6 +36,34 @@ TEST_CASE("control: a request that trickles in does not get more time for it") {
   CHECK(contains(peer.received(), "408"));
 }
 
+TEST_CASE("control: each request has its time, from the end of the answer before") {
+  ControlLimits limits;
+  limits.request = 400ms;
+  ControlServer server(limits);
+  ControlPeer peer(server);
+  auto answered = std::chrono::steady_clock::now();
+  for (int i = 0; i < 6; ++i) {
+    const Deadline pause(100ms);
+    server.run_until([&] { return pause.has_passed(); });
+    CHECK(peer.request("GET /status").status == 200);
+    answered = std::chrono::steady_clock::now();
+  }
+  peer.wait_for_close();
+  CHECK(std::chrono::steady_clock::now() - answered >= limits.request);
+}
+
+TEST_CASE("control: a command may take longer than a request, and behind its answer silence ends again") {
+  ControlServer server(hasty());
+  ControlPeer peer(server);
+  peer.ask("POST /reload");
+  server.run_until([&] { return !server.commands.asked.empty(); });
+  const Deadline long_enough(2 * hasty().request);
+  server.run_until([&] { return long_enough.has_passed(); });
+  server.commands.asked.front().done({true, "done"});
+  CHECK(peer.answer().status == 200);
+  peer.wait_for_close();
+}
+
 TEST_CASE("control: a request cut off in the middle is answered where the client still reads") {
   ControlServer server;
   ControlPeer peer(server);

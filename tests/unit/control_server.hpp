@@ -59,7 +59,9 @@ class FakeCommands final : public Commands {
         std::move(done));
   }
   std::string carry_out(const state::Wish& wish) override {
-    return "{" + state::carry_out(store, wish, state::Moment{}) + "}";
+    std::string answer = "{";
+    state::carry_out(store, wish, state::Moment{}, answer);
+    return answer + "}";
   }
   [[nodiscard]] Events& changes() override { return changes_; }
   [[nodiscard]] Events& events() override { return events_; }

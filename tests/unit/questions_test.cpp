@@ -47,6 +47,12 @@ TEST_CASE("what is asked goes at once, and completes with its own answer") {
   CHECK(first.value.at("value") == 7);
 }
 
+TEST_CASE("a wish is numbered anew, whatever number it has") {
+  CHECK(unnumbered({{"baton", "get"}}) == R"({"baton":"get","id":)");
+  CHECK(unnumbered({{"id", 5}, {"baton", "get"}}) == R"({"baton":"get","id":)");
+  CHECK(unnumbered({}) == R"({"id":)");
+}
+
 TEST_CASE("answers that come together are given in one turn of the loop, and what they ask goes out together") {
   constexpr std::size_t many = 4;
   Company company;

@@ -53,7 +53,7 @@ awaitable<void> work(baton::Membership& member, std::int64_t adds, std::int64_t 
   if (task.sums.size() <= most_kept) {
     boost::json::object wish{{"baton", "put"}, {"key", "got/" + std::to_string(member.number())}};
     wish["value"] = boost::json::value_from(task.sums);
-    co_await member.async_ask(std::move(wish), use_awaitable);
+    co_await member.async_ask(wish, use_awaitable);
   }
   const boost::json::object words{{"added", adds}, {"seconds", took.count()}};
   member.send(words);
