@@ -260,10 +260,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     for (Fd& each : news.connections) connections_.push_back(std::move(each));
     for (boost::json::object& each : news.answers) answers_.push_back(std::move(each));
     for (boost::json::value& each : news.messages) keep(std::move(each));
-    if (news.has_ended)
-      end_channel();
-    else
-      await_news();
+    has_ended_ = news.has_ended;
     wake();
     give_answers();
   }
@@ -277,6 +274,15 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
       questions_.settle(std::move(answer));
       if (++given % lines_per_write == 0) flush();
     }
+  }
+
+  /// Behind the answers: those that came with the channel's end are no less given, and to wait anew costs a system
+  /// call, during which the master is better at work on what they have asked.
+  void go_on() {
+    if (std::exchange(has_ended_, false))
+      end_channel();
+    else
+      await_news();
     leave_if_done();
   }
 
@@ -292,7 +298,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
       contain([this] {
         state_->flushes_soon_ = flushed_soon_;
         state_->flush();
-        if (state_->answers_.empty()) return;
+        if (state_->answers_.empty()) return state_->go_on();
         boost::asio::post(state_->news_.get_executor(), [state = state_] { state->give_answers(); });
       });
     }
@@ -412,6 +418,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   bool is_draining_ = false;
   bool has_left_ = false;  ///< it drained, and has no connection any more
   bool is_closed_ = false;
+  bool has_ended_ = false;  ///< the channel, which is yet to be dealt with
   bool had_channel_ = false;
   bool is_reading_ = false;
   bool is_flushing_ = false;

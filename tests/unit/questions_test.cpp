@@ -152,6 +152,24 @@ TEST_CASE("what is asked can be cancelled, and the others get their answers") {
   }
 }
 
+TEST_CASE("an answer that is read together with the channel's end is given") {
+  Company company;
+  AskedCount asked;
+  asked.ask(*company.member);
+  // Of so many bytes that the reading goes on, and finds the end.
+  boost::json::object answer{{"baton", "state"}, {"id", company.heard().at("id")}, {"value", ""}};
+  constexpr std::size_t one_read = std::size_t{64} * 1024;
+  answer["value"] = std::string(one_read - boost::json::serialize(answer).size() - 1, 'x');
+  company.master.send(boost::json::serialize(answer));
+  company.master = Channel(std::move(make_channel_pair().first));
+  company.run_until([&] { return asked.is_here; });
+  CHECK_FALSE(asked.error);
+  AskedCount after;
+  after.ask(*company.member);
+  company.run_until([&] { return after.is_here; });
+  CHECK(after.error == asio::error::eof);
+}
+
 TEST_CASE("what is asked of a master that goes, or has gone, ends so") {
   const NoLeak no_leak;
   Company company;
