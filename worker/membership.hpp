@@ -165,10 +165,10 @@ class Membership {
     [[nodiscard]] executor_type get_executor() const noexcept { return state->news().get_executor(); }
 
     template <class Handler>
-    void operator()(Handler handler, std::string unnumbered) const {
+    void operator()(Handler handler, const std::string& unnumbered) const {
       auto slot = boost::asio::get_associated_cancellation_slot(handler);
       auto question = std::make_unique<AskedQuestion<Handler>>(std::move(handler), get_executor());
-      const auto id = state->ask(std::move(unnumbered), std::move(question));
+      const auto id = state->ask(unnumbered, std::move(question));
       if (!id || !slot.is_connected()) return;
       slot.assign([asked = std::weak_ptr(state), id = *id](boost::asio::cancellation_type) {
         if (const auto found = asked.lock()) found->cancel(id);

@@ -112,10 +112,10 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   }
 
   /// Sends a line that ends before its number, which is returned for cancel(). Where it can't be sent, that is its end.
-  std::optional<std::int64_t> ask(std::string unnumbered, std::unique_ptr<Question> question) {
+  std::optional<std::int64_t> ask(const std::string& unnumbered, std::unique_ptr<Question> question) {
     const std::int64_t id = questions_.next_id();
-    const std::string line = std::move(unnumbered.append(std::to_string(id)).append("}"));
-    const error_code error = is_closed_ ? boost::asio::error::operation_aborted : put(line);
+    const error_code error =
+        is_closed_ ? boost::asio::error::operation_aborted : put(unnumbered + std::to_string(id) + "}");
     if (error) {
       question->fail(error);
       return std::nullopt;

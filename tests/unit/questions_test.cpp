@@ -58,7 +58,7 @@ TEST_CASE("answers that come together are given in one turn of the loop, and wha
   Company company;
   std::size_t answers = 0;
   const std::function<void()> ask = [&] {
-    company.member->async_ask({{"baton", "get"}, {"key", "count"}}, [&](error_code error, boost::json::object) {
+    company.member->async_ask({{"baton", "get"}, {"key", "count"}}, [&](error_code error, const boost::json::object&) {
       CHECK_FALSE(error);
       ++answers;
       ask();
