@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/json/parse.hpp>
 #include <cstring>
 
+#include "common/json_text.hpp"
 #include "common/protocol.hpp"
 
 namespace baton {
@@ -153,9 +153,7 @@ void Channel::take_lines(Batch& batch) {
 void Channel::take_line(std::string_view line, Batch& batch) {
   if (line.empty()) return;
   boost::system::error_code error;
-  boost::json::parse_options options;
-  options.max_depth = protocol::deepest;
-  boost::json::value value = boost::json::parse({line.data(), line.size()}, error, {}, options);
+  boost::json::value value = parse_json(line, error, protocol::deepest);
   if (error) {
     add_fault(batch, fmt::format("a message is not JSON ({}): {}", error.message(), excerpt(line)));
     return;

@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "common/error.hpp"
+#include "common/json_text.hpp"
 #include "common/settings.hpp"
 #include "common/units.hpp"
 #include "master/client_connection.hpp"
@@ -68,7 +69,7 @@ std::string message_body(const std::vector<std::string>& arguments, const std::s
   if (!addressee || addressee->who == Addressee::Who::master || addressee->who == Addressee::Who::others)
     throw UsageError(fmt::format(R"("{}" is no worker's number, and not "all")", to));
   json::error_code error;
-  const json::value message = json::parse(arguments.at(1), error);
+  const json::value message = parse_json(arguments.at(1), error);
   if (error)
     throw UsageError(fmt::format(R"("{}" is not JSON: {} (a text has quotation marks: '"hello"'))", arguments.at(1),
                                  error.message()));

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "common/error.hpp"
+#include "common/json_text.hpp"
 #include "common/units.hpp"
 
 namespace baton {
@@ -61,11 +62,23 @@ std::string excerpt(std::string_view text) {
   return text.size() > shown ? safe + "…" : safe;
 }
 
+bool is_utf8(std::string_view text) {
+  if (is_plain_ascii(text)) return true;
+  json::error_code error;
+  static_cast<void>(json::parse(json::serialize(json::string_view(text.data(), text.size())), error));
+  return !error;
+}
+
+/// What is, or is part of, a key.
+bool is_of_key(std::string_view parameter) {
+  return parameter == "prefix" || parameter == "after";
+}
+
 /// The parameters of one request, each given once. Every `add` says what is wrong, or nothing.
 class Parameters {
  public:
   std::optional<Reply> add(std::string name, std::string value) {
-    if (!is_plain_ascii(name) || !is_plain_ascii(value))
+    if (!is_plain_ascii(name) || !(is_of_key(name) ? is_utf8(value) : is_plain_ascii(value)))
       return malformed(fmt::format("the parameter \"{}\" is not plain ASCII", excerpt(name)));
     const auto [at, is_new] = values_.emplace(std::move(name), std::move(value));
     if (is_new) return std::nullopt;
@@ -111,7 +124,7 @@ std::optional<Reply> Parameters::add_query(std::string_view query) {
 std::optional<Reply> Parameters::add_body(std::string_view body) {
   if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return std::nullopt;
   json::error_code error;
-  const json::value parsed = json::parse({body.data(), body.size()}, error);
+  const json::value parsed = parse_json(body, error);
   if (error || !parsed.is_object()) return malformed("the body is not a JSON object (like {\"to\":8})");
   for (const auto& [key, value] : parsed.get_object()) {
     std::string text;
@@ -161,7 +174,7 @@ std::int64_t parse_amount_to_add(const std::string& text) {
 /// A JSON value, or none that makes sense. Throws UsageError.
 json::value parse_body(std::string_view body) {
   json::error_code error;
-  json::value parsed = json::parse({body.data(), body.size()}, error);
+  json::value parsed = parse_json(body, error);
   if (error) throw UsageError(fmt::format("the body is not JSON: {}", error.message()));
   return parsed;
 }
@@ -171,11 +184,7 @@ std::string key_in(const Verb& verb, std::string_view path) {
   const std::size_t directory = verb.path.size() - std::string_view("KEY").size();
   auto key = percent_decoded(path.substr(directory));
   if (!key) throw UsageError("a % in the key is not followed by two hexadecimal digits");
-  if (is_plain_ascii(*key)) return std::move(*key);
-  // It is told in JSON.
-  json::error_code error;
-  static_cast<void>(json::parse(json::serialize(json::string_view(key->data(), key->size())), error));
-  if (error) throw UsageError("a key is UTF-8");
+  if (!is_utf8(*key)) throw UsageError("a key is UTF-8");  // it is told in JSON
   return std::move(*key);
 }
 

@@ -75,6 +75,9 @@ std::vector<SettingDescription> settings_for(const Wish& wish, const Options& op
                                     [](const auto& each) { return each.name == "port" && !each.given.empty(); });
   if (!asks_for_listeners(options.dialect) && !has_port) set("listen", fmt::format(":{}", default_port));
   if (!wish.command.empty()) set("dialect", std::string(name(options.dialect)));
+  // The unit starts all of baton as that user, who can't change to another.
+  for (SettingDescription& each : settings)
+    if (each.name == "user" || each.name == "group") each.given.clear();
   return settings;
 }
 
@@ -107,7 +110,7 @@ void write(const std::string& path, const std::string& text, bool may_replace) {
     throw StartError(fmt::format("can't write {}: {}", path, describe_errno(count == -1 ? errno : ENOSPC)));
 }
 
-Service service_for(const Wish& wish, const std::string& config) {
+Service service_for(const Wish& wish, const ProcessSettings& process, const std::string& config) {
   Service service;
   service.baton = files::read_symlink("/proc/self/exe").string();
   service.config = config;
@@ -116,6 +119,7 @@ Service service_for(const Wish& wish, const std::string& config) {
   if (!wish.command.empty()) service.command.front() = files::absolute(find_program(wish.command.front())).string();
   service.directory = files::current_path().string();
   if (::geteuid() != 0) service.user = std::to_string(::geteuid());
+  if (process.account) service.user = std::to_string(process.account->user);
   return service;
 }
 
@@ -129,7 +133,7 @@ int run_init(const Words& arguments) {
   const files::path directory = files::absolute(wish.directory).lexically_normal();
   const std::string config = (directory / "baton.toml").string();
   const std::string unit = (directory / "baton.service").string();
-  const Service service = service_for(wish, config);
+  const Service service = service_for(wish, options.process, config);
   const std::string try_it = shell_line(with_command({"baton", "-c", config}, wish.command));
   const std::string text = config_text(settings_for(wish, options), try_it);
   for (const std::string& each : {config, unit}) check_free(each, wish.may_replace);

@@ -56,6 +56,8 @@ std::string too_long(std::size_t size) {
 void Post::take(int sender, const json::object& said, TimePoint now, state::Moment today) {
   const json::string_view verb = said.at("baton").get_string();
   const Id id = whole_member(said, "id");
+  if (said.contains("id") && !id)
+    return refuse(sender, id, "malformed", "\"id\" is no whole number of 64 bits, by which an answer could be told");
   if (verb == "send") return pass_on(sender, said, now);
   if (verb == "reply") return take_reply(sender, said);
   if (verb == "watch" || verb == "unwatch") return watch(sender, verb, said, id);

@@ -57,6 +57,19 @@ TEST_CASE("a value as deep as programs send them is read") {
   CHECK(batch.frames.size() == 1);
 }
 
+TEST_CASE("a number that can't be written again is not taken for JSON") {
+  auto [near, far] = make_channel_pair();
+  Channel sender(std::move(near));
+  Channel receiver(std::move(far));
+  sender.send("1e400");
+  sender.send(R"({"x":[1e308,-1e309]})");
+  sender.send("1e308");
+  const auto batch = receiver.receive();
+  CHECK(batch.faults.size() == 2);
+  REQUIRE(batch.frames.size() == 1);
+  CHECK(batch.frames[0].value == 1e308);
+}
+
 TEST_CASE("a line goes out as one line, exactly as given") {
   Ends ends;
   CHECK(ends.channel.send(protocol::listener_line(), make_handle()) == Channel::Sent::whole);

@@ -147,7 +147,13 @@ TEST_CASE("control: the shared state by its paths, with versions, times, sums, p
   CHECK(body("GET /state?prefix=n&limit=1") == R"(200 {"entries":[{"key":"n","value":40,"version":5}],"more":false})");
   CHECK(body("DELETE /state/n") == R"(200 {"version":6})");
   CHECK(body("GET /state/n") == R"(404 {"ok":false,"code":"missing","error":"there is no \"n\""})");
+  CHECK(body("PUT /state/%C3%A4", "1") == R"(200 {"version":7})");
+  CHECK(body("GET /state?prefix=%C3%A4") == R"(200 {"entries":[{"key":"ä","value":1,"version":7}],"more":false})");
+  CHECK(peer.request("GET /state?after=%FF").status == 400);
   CHECK(peer.request("PUT /state/n", "{").message().starts_with("the body is not JSON"));
+  CHECK(peer.request("PUT /state/n", "[{\"x\":-1e400}]").status == 400);  // which would be written as -Infinity
+  CHECK(peer.request("POST /send", R"({"to":1,"message":1e400})").status == 400);
+  CHECK(peer.request("GET /state/n").status == 404);
   CHECK(peer.request("PUT /state/n", '"' + std::string(70'000, 'x') + '"').status == 413);
   CHECK(peer.request("PUT /state/n?version=x", "1").status == 400);
   CHECK(peer.request("POST /state/n?add=many").message() == "\"many\" is no whole number of 64 bits");

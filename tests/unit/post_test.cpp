@@ -1,6 +1,8 @@
 // Unit tests. Messages between workers: whom they reach, what comes back, and what is refused.
 #include "master/post/post.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -151,6 +153,8 @@ TEST_CASE("what can't be understood is answered with an error that says why") {
   CHECK(error(R"({"baton":"reply","message":1})").starts_with("a reply has the \"id\""));
   CHECK(error(R"({"baton":"watch","prefix":1})") == "\"prefix\" is no string");
   CHECK(error(R"({"baton":"get","key":"a"})") == "there is no \"a\"");
+  for (const char* id : {R"("seven")", "1.5", "18446744073709551615"})
+    CHECK(error(fmt::format(R"({{"baton":"get","key":"a","id":{}}})", id)).starts_with("\"id\" is no whole number"));
   const std::string long_text = "\"" + std::string(Post::longest_message, 'x') + "\"";
   CHECK(error(R"({"baton":"send","to":2,"message":)" + long_text + "}").find("is longer than") != std::string::npos);
   CHECK(office.carrier.take(12).empty());
