@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdlib>
+#include <iterator>
 
 #include "common/error.hpp"
 #include "common/units.hpp"
@@ -123,6 +124,14 @@ bool GivenSockets::assign(NamedAddress& wanted) const {
   wanted.address = found->address;
   wanted.given = found->given;
   return true;
+}
+
+std::vector<NamedAddress> GivenSockets::left_by(const std::vector<NamedAddress>& wanted) const {
+  std::vector<NamedAddress> left;
+  std::copy_if(sockets_.begin(), sockets_.end(), std::back_inserter(left), [&](const NamedAddress& socket) {
+    return std::none_of(wanted.begin(), wanted.end(), [&](const auto& each) { return each.given == socket.given; });
+  });
+  return left;
 }
 
 }  // namespace baton

@@ -22,6 +22,8 @@ class GivenSockets {
   [[nodiscard]] std::vector<NamedAddress> all() const { return sockets_; }
   /// The one with this name or address becomes its socket. False: there is none.
   bool assign(NamedAddress& wanted) const;
+  /// Those that none of these addresses has become.
+  [[nodiscard]] std::vector<NamedAddress> left_by(const std::vector<NamedAddress>& wanted) const;
 
  private:
   std::vector<NamedAddress> sockets_;

@@ -114,6 +114,11 @@ void Examination::find(Check check, Verdict verdict, std::string seen, std::stri
   if (current_ == check) current_.reset();
 }
 
+/// The first in a row of each worker, as the master tells it.
+std::size_t Examination::deaths() const {
+  return patient_.count_lines("worker ", "a new one starts");
+}
+
 bool Examination::is_found(Check check) const {
   return std::any_of(findings_.begin(), findings_.end(), [check](const Finding& each) { return each.check == check; });
 }
@@ -176,6 +181,7 @@ asio::awaitable<void> Examination::check_listener() {
     co_return;
   }
   workers_ = co_await patient_.workers();
+  deaths_before_ = deaths();
   judge_listener(start == Start::ready);
   if (start == Start::ready) {
     find(Check::ready, Verdict::ok, fmt::format("within {} ms: {}", took.count(), sign_of(options.ready)));
@@ -288,6 +294,11 @@ asio::awaitable<void> Examination::check_descriptors() {
   load.stop();
   // What has been answered is closed a moment later.
   co_await patient_.wait_for([&] { return total(count()) <= total(before); }, from_now(2s));
+  if (deaths() > deaths_before_) {
+    reason_ = "a worker ended while it was asked";
+    co_return find(Check::descriptors, Verdict::failed, fmt::format("{}: {}", reason_, patient_.last_words(3)),
+                   "see why it ends: a worker answers until it gets TERM");
+  }
   const Descriptors after = count();
   const std::string seen =
       fmt::format("{} open before, {} after {} requests", total(before), total(after), load.asked());

@@ -45,6 +45,7 @@ class Examination {
 
   void begin(Check check) { current_ = check; }
   void find(Check check, Verdict verdict, std::string seen, std::string way_out = {});
+  [[nodiscard]] std::size_t deaths() const;
   [[nodiscard]] bool is_found(Check check) const;
   [[nodiscard]] bool has_failed(Check check) const;
 
@@ -55,7 +56,8 @@ class Examination {
   std::vector<Finding> findings_;
   std::optional<Check> current_ = Check::ready;
   bool is_http_ = true;
-  std::string reason_;  ///< why nothing more is looked at
+  std::size_t deaths_before_ = 0;  ///< when it was ready
+  std::string reason_;             ///< why nothing more is looked at
 };
 
 }  // namespace baton::doctor

@@ -178,6 +178,9 @@ TEST_CASE("doctor: a worker that closes its listener") {
 TEST_CASE("doctor: a worker that leaks a descriptor with each request") {
   is_broken("leaks", "descriptors", " × /dev/null");
 }
+TEST_CASE("doctor: a worker that ends while it is asked") {
+  is_broken("ends", "descriptors", "a worker ended while it was asked");
+}
 TEST_CASE("doctor: a worker that ends at once on TERM") {
   is_broken("resets", "drains", "cut off");
 }

@@ -130,6 +130,23 @@ TEST_CASE("a socket from systemd is found by its address or its name, and only w
   CHECK(baton.wait_for_end() == "code 0");
 }
 
+TEST_CASE("a socket from systemd that no --listen means is named in a warning") {
+  if (!is_installed("systemd-socket-activate")) return;
+  const std::string given = "127.0.0.1:" + unused_port();
+  Program baton(
+      {{"systemd-socket-activate", "-l", given, "--fdname=web", programs::baton(), "-w", "1", "-l", "wbe=127.0.0.1:0"},
+       {},
+       {},
+       {}});
+  baton.wait_for("Listening on");
+  Connection first(given);
+  const std::string line = baton.wait_for("is not served");
+  CHECK(line.find("the given socket web=" + given) != std::string::npos);
+  baton.wait_for("listening on 127.0.0.1:");
+  baton.signal(SIGTERM);
+  CHECK(baton.wait_for_end() == "code 0");
+}
+
 TEST_CASE("what LISTEN_FDS names and is no listener is refused by its number and name") {
   CHECK(refusal_with("3</dev/null").find("LISTEN_FDS: descriptor 3 (web) is no listening stream socket") !=
         std::string::npos);
