@@ -256,7 +256,10 @@ asio::awaitable<void> Examination::check_shares() {
   for (int i = 0; i < rounds && std::chrono::steady_clock::now() < end; ++i) {
     std::array<Visitor, siblings> visitors{Visitor(executor_, patient_.place(), plan_.path),
                                            Visitor(executor_, patient_.place(), plan_.path)};
-    for (Visitor& each : visitors) co_await each.connect();
+    for (Visitor& each : visitors) {
+      const bool is_connected = co_await each.connect();
+      if (is_connected && plan_.defers_accept()) co_await each.begin_to_ask();
+    }
     for (Visitor& each : visitors) {
       const auto owner = co_await owner_of(each.port());
       if (owner && *owner < siblings) ++taken.at(*owner);
@@ -288,7 +291,7 @@ asio::awaitable<void> Examination::check_descriptors() {
     return descriptors_of(all);
   };
   const Descriptors before = count();
-  Load load(executor_, patient_.place(), plan_.path, is_http_);
+  Load load(executor_, {patient_.place(), plan_.path, is_http_});
   load.start(4, requests);
   co_await patient_.wait_for([&] { return load.has_ended(); }, from_now(30s));
   load.stop();

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <string_view>
 #include <utility>
 
@@ -18,20 +20,24 @@ constexpr std::array<std::string_view, 6> loss_names{"", "", "cut off", "reset",
 
 }  // namespace
 
-Load::Load(asio::any_io_executor executor, asio::ip::tcp::endpoint place, std::string path, bool is_http)
-    : executor_(std::move(executor)), place_(std::move(place)), path_(std::move(path)), is_http_(is_http) {}
+Load::Load(asio::any_io_executor executor, Way way) : executor_(std::move(executor)), way_(std::move(way)) {}
 
 void Load::start(unsigned clients, std::size_t most) {
   tally_->most = most;
   tally_->clients = clients;
-  for (unsigned i = 0; i < clients; ++i) start_task(executor_, ask_on(executor_, place_, path_, tally_));
+  for (unsigned i = 0; i < clients; ++i) start_task(executor_, ask_on(executor_, way_, tally_));
 }
 
-asio::awaitable<void> Load::ask_on(asio::any_io_executor executor, asio::ip::tcp::endpoint place, std::string path,
-                                   std::shared_ptr<Tally> tally) {
+asio::awaitable<void> Load::ask_on(asio::any_io_executor executor, Way way, std::shared_ptr<Tally> tally) {
+  asio::steady_timer silence(executor);
   while (!tally->stops && tally->asked < tally->most) {
     ++tally->asked;
-    Visitor visitor(executor, place, path);
+    Visitor visitor(executor, way.place, way.path);
+    if (way.lateness.count() > 0) {
+      const bool is_heard = co_await visitor.connect();
+      silence.expires_after(way.lateness);
+      if (is_heard) co_await silence.async_wait(asio::use_awaitable);
+    }
     const Visit visit = co_await visitor.ask(false);
     ++tally->fates.at(static_cast<std::size_t>(visit.fate));
   }
@@ -39,7 +45,7 @@ asio::awaitable<void> Load::ask_on(asio::any_io_executor executor, asio::ip::tcp
 }
 
 std::size_t Load::count_lost(std::size_t fate) const {
-  const bool is_answer = loss_names.at(fate).empty() || (!is_http_ && static_cast<Fate>(fate) == Fate::cut_off);
+  const bool is_answer = loss_names.at(fate).empty() || (!way_.is_http && static_cast<Fate>(fate) == Fate::cut_off);
   return is_answer ? 0 : tally_->fates.at(fate);
 }
 

@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -15,8 +16,14 @@ namespace baton::doctor {
 
 class Load {
  public:
-  /// Where it is no HTTP that is spoken, the end of a connection is an answer.
-  Load(boost::asio::any_io_executor executor, boost::asio::ip::tcp::endpoint place, std::string path, bool is_http);
+  struct Way {
+    boost::asio::ip::tcp::endpoint place;
+    std::string path;
+    bool is_http = true;                    ///< else the end of a connection is an answer
+    std::chrono::milliseconds lateness{0};  ///< from the connection to the request, as over a network
+  };
+
+  Load(boost::asio::any_io_executor executor, Way way);
 
   /// So many clients; each ends by itself behind `most` requests of all, or once stop() was called.
   void start(unsigned clients, std::size_t most);
@@ -39,14 +46,11 @@ class Load {
     unsigned clients = 0;
     bool stops = false;
   };
-  static boost::asio::awaitable<void> ask_on(boost::asio::any_io_executor executor,
-                                             boost::asio::ip::tcp::endpoint place, std::string path,
+  static boost::asio::awaitable<void> ask_on(boost::asio::any_io_executor executor, Way way,
                                              std::shared_ptr<Tally> tally);
 
   boost::asio::any_io_executor executor_;
-  boost::asio::ip::tcp::endpoint place_;
-  std::string path_;
-  bool is_http_;
+  Way way_;
   std::shared_ptr<Tally> tally_ = std::make_shared<Tally>();
 };
 

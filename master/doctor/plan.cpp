@@ -56,6 +56,13 @@ void check_listeners(const Options& options) {
 
 }  // namespace
 
+bool Plan::defers_accept() const {
+  return std::any_of(options.listen.begin(), options.listen.end(), [](const NamedAddress& each) {
+    const auto* const tcp = std::get_if<TcpAddress>(&each.address);
+    return tcp != nullptr && tcp->defer_accept.count() > 0;
+  });
+}
+
 Plan parse_plan(const Words& arguments) {
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   Plan plan;
@@ -75,8 +82,7 @@ Plan parse_plan(const Words& arguments) {
     throw UsageError("the command is missing (usage: baton doctor [flags] -- command args…)");
 
   Words all = settings.others();
-  const Words own{"--workers=2", "--defer-accept=0"};
-  all.insert(all.end(), own.begin(), own.end());
+  all.emplace_back("--workers=2");
   plan.arguments = all;
   all.insert(all.end(), dashes, arguments.end());
   plan.options = parse_options(all);

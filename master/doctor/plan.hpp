@@ -15,6 +15,9 @@ struct Plan {
   std::string path = "/";              ///< of the requests
   std::chrono::milliseconds time_limit{0};
   bool as_json = false;
+
+  /// Whether a worker hears of no client that is silent.
+  [[nodiscard]] bool defers_accept() const;
 };
 
 /// `arguments` behind "doctor". Throws UsageError, InformationAsked.

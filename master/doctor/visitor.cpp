@@ -50,6 +50,11 @@ std::uint16_t Visitor::port() {
   return stream_.socket().local_endpoint(ignored).port();
 }
 
+asio::awaitable<void> Visitor::begin_to_ask() {
+  error_code ignored;  // ask() meets it again
+  sent_ = co_await stream_.async_write_some(asio::buffer("G", 1), asio::redirect_error(asio::use_awaitable, ignored));
+}
+
 asio::awaitable<Visit> Visitor::ask(bool stays) {
   const auto began = std::chrono::steady_clock::now();
   Visit visit;
@@ -60,9 +65,10 @@ asio::awaitable<Visit> Visitor::ask(bool stays) {
       co_return visit;
     }
   }
-  const std::string request = "GET " + path_ + " HTTP/1.1\r\nHost: " + place_.address().to_string() +
-                              "\r\nUser-Agent: baton-doctor\r\nAccept: */*\r\n" +
-                              (stays ? "\r\n" : "Connection: close\r\n\r\n");
+  std::string request = "GET " + path_ + " HTTP/1.1\r\nHost: " + place_.address().to_string() +
+                        "\r\nUser-Agent: baton-doctor\r\nAccept: */*\r\n" +
+                        (stays ? "\r\n" : "Connection: close\r\n\r\n");
+  request.erase(0, std::exchange(sent_, 0));
   error_code error;
   stream_.expires_after(patience);
   // A server may have answered, or ended, before it has read all of this: what came is read anyway.

@@ -7,6 +7,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -34,6 +35,8 @@ class Visitor {
 
   /// Whether somebody listens.
   boost::asio::awaitable<bool> connect();
+  /// Sends a request's first byte, so that whoever is told of no silent client hears of this one.
+  boost::asio::awaitable<void> begin_to_ask();
   /// Connects first where it has not been done. `stays`: the connection is not asked to end.
   boost::asio::awaitable<Visit> ask(bool stays);
 
@@ -46,6 +49,7 @@ class Visitor {
   boost::asio::ip::tcp::endpoint place_;
   std::string path_;
   boost::beast::flat_buffer buffer_;
+  std::size_t sent_ = 0;  ///< of the next request
 };
 
 }  // namespace baton::doctor

@@ -15,6 +15,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/harness.hpp"
+#include "tests/support/ports.hpp"
 #include "tests/support/proc.hpp"
 #include "tests/support/programs.hpp"
 
@@ -66,9 +67,9 @@ struct Examined {
   Verdicts verdicts;
 };
 
-void is_well(const std::string& title, const Words& skipped) {
+void is_well(const std::string& title, const Words& skipped, const std::string& port = "1337") {
   CAPTURE(title);
-  const Recipe recipe = recipe_named(title, "1337");
+  const Recipe recipe = recipe_named(title, port);
   if (!is_installed(recipe.program())) return;
   const Directory directory;
   write_files(recipe, directory);
@@ -106,6 +107,24 @@ TEST_CASE("doctor: gunicorn is well") {
 }
 TEST_CASE("doctor: uvicorn is well where it accepts no more before it stops") {
   is_well("uvicorn, without a reset", {"channel"});
+}
+TEST_CASE("doctor: Puma is well where it is handed nobody who has not spoken") {
+  is_well("Puma", {"channel"}, std::to_string(free_ports(1)));
+}
+TEST_CASE("doctor: Puma drops whom it has not heard, and is told of --defer-accept") {
+  Recipe recipe = recipe_named("Puma", std::to_string(free_ports(1)));
+  if (!is_installed(recipe.program())) return;
+  const auto flag = std::find(recipe.arguments.begin(), recipe.arguments.end(), "--defer-accept");
+  REQUIRE(flag != recipe.arguments.end());
+  recipe.arguments.erase(flag, flag + 2);
+  const Directory directory;
+  write_files(recipe, directory);
+  const Examined examined(recipe.arguments, directory / "");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed") == Words{"drains"});
+  CHECK(examined.seen("drains").find("of those who speak 20ms late ") != std::string::npos);
+  CHECK(examined.text.find("--defer-accept 10s") != std::string::npos);
+  CHECK(examined.end == "code 1");
 }
 TEST_CASE("doctor: Python without a framework is well") {
   is_well("Python, without a framework", {"channel"});

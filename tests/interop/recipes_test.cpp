@@ -47,6 +47,13 @@ std::vector<std::string> arguments_of(const Recipe& recipe, const std::string& p
 
 enum class Losses { none, resets };
 
+void check_losses(const Tally& tally, Losses losses, std::uint64_t most_resets) {
+  CAPTURE(tally);
+  if (losses == Losses::none) CHECK(tally.failed() == 0);
+  if (losses == Losses::resets) CHECK(tally.failed() == tally.count(Fate::reset) + tally.count(Fate::empty));
+  CHECK(tally.failed() <= most_resets);
+}
+
 /// Start, reload under load, a worker killed under load, one more, stop. Some programs reset what they have just
 /// accepted when they stop; the page says which.
 void live_through(const std::string& title, Losses losses = Losses::none) {
@@ -61,16 +68,14 @@ void live_through(const std::string& title, Losses losses = Losses::none) {
   const std::string address = "127.0.0.1:" + port;
   CHECK(answering_pids(address, 2).size() == 2);
 
-  Traffic traffic(address, Connections::fresh, 4);
-  traffic.wait_for_answers(20);
+  Traffic prompt(address, Connections::fresh, 4);
+  Traffic late(address, Connections::late, 8);
+  for (Traffic* each : {&prompt, &late}) each->wait_for_answers(20);
   reload(baton);
-  traffic.wait_for_answers(20);
-  const Tally reloaded = traffic.stop();
-  CAPTURE(reloaded);
-  constexpr std::uint64_t most_resets = 8;  // one for each client and each worker that leaves
-  if (losses == Losses::none) CHECK(reloaded.failed() == 0);
-  if (losses == Losses::resets) CHECK(reloaded.failed() == reloaded.count(Fate::reset) + reloaded.count(Fate::empty));
-  CHECK(reloaded.failed() <= most_resets);
+  for (Traffic* each : {&prompt, &late}) each->wait_for_answers(20);
+  // One for each client and each worker that leaves.
+  check_losses(prompt.stop(), losses, 8);
+  check_losses(late.stop(), losses, 16);
   for (const pid_t each : first) CHECK(becomes_true([&] { return !exists(each); }));
 
   const Worker killed{1, baton.latest().at(1)};

@@ -23,6 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto client_patience = 5s;
+constexpr auto lateness = 20ms;
 constexpr std::size_t most_shown = 8;  ///< failures
 constexpr std::array<std::string_view, 6> names{"answered", "refused", "reset", "empty", "timed out", "malformed"};
 
@@ -72,10 +73,11 @@ class Traffic::Client {
   /// One request and its answer. Throws Failure.
   pid_t ask() {
     if (!socket_.is_open()) connect();
+    if (connections_ == Connections::late) std::this_thread::sleep_for(lateness);  // a client's manner, no wait
     send();
     const pid_t pid = read_answer();
-    if (connections_ == Connections::fresh) read_end();
-    if (connections_ == Connections::fresh || is_last_) hang_up();
+    if (is_fresh()) read_end();
+    if (is_fresh() || is_last_) hang_up();
     return pid;
   }
   void hang_up() {
@@ -84,6 +86,8 @@ class Traffic::Client {
   }
 
  private:
+  [[nodiscard]] bool is_fresh() const { return connections_ != Connections::kept; }
+
   void connect() {
     socket_ = socket_for(endpoint_);
     const timeval limit{std::chrono::seconds(client_patience).count(), 0};
@@ -95,9 +99,8 @@ class Traffic::Client {
 
   void send() {
     ++requests_;
-    const std::string_view request = connections_ == Connections::fresh
-                                         ? "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
-                                         : "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+    const std::string_view request = is_fresh() ? "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+                                                : "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
     // It fits into any socket buffer, so that it goes at once or not at all.
     if (::send(socket_.get(), request.data(), request.size(), MSG_NOSIGNAL) == -1)
       fail(fmt::format("send of request {} on its connection", requests_));

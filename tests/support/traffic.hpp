@@ -45,6 +45,7 @@ std::ostream& operator<<(std::ostream& stream, const Tally& tally);
 
 enum class Connections {
   fresh,  ///< a connection for each request, which asks for its end
+  late,   ///< the same, and each asks a while after it has connected, as over a network
   kept,   ///< one connection until an answer says "Connection: close"
 };
 

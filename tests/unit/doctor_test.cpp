@@ -74,12 +74,12 @@ TEST_CASE("doctor: its own flags are taken, baton's are passed on and checked") 
       parse_plan({"--json", "--dialect", "channel", "--timeout=5s", "--env", "A=b", "--", "node", "x.js", "--json"});
   CHECK(plan.as_json);
   CHECK(plan.time_limit == std::chrono::seconds(5));
-  CHECK(plan.arguments ==
-        Arguments{"--dialect", "channel", "--env", "A=b", "--workers=2", "--defer-accept=0", "--listen=127.0.0.1:0"});
+  CHECK(plan.arguments == Arguments{"--dialect", "channel", "--env", "A=b", "--workers=2", "--listen=127.0.0.1:0"});
   CHECK(plan.options.command == Arguments{"node", "x.js", "--json"});
   CHECK(plan.options.dialect == Dialect::channel);
-  CHECK(parse_plan({"-l", "127.0.0.1:81", "--", "x"}).arguments ==
-        Arguments{"-l", "127.0.0.1:81", "--workers=2", "--defer-accept=0"});
+  CHECK(parse_plan({"-l", "127.0.0.1:81", "--", "x"}).arguments == Arguments{"-l", "127.0.0.1:81", "--workers=2"});
+  CHECK_FALSE(plan.defers_accept());
+  CHECK(parse_plan({"--defer-accept", "9s", "--", "x"}).defers_accept());
   CHECK(parse_plan({"--path", "/health?a=b", "--", "x"}).path == "/health?a=b");
   CHECK(contains(message_of<UsageError>([] { parse_plan({"--path", "/a b", "--", "x"}); }), "no path"));
   CHECK(contains(message_of<UsageError>([] { parse_plan({"--timeout", "0", "--", "x"}); }), "leaves no time"));
