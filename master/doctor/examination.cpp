@@ -233,11 +233,11 @@ asio::awaitable<void> Examination::check_answers() {
        "accept from the listener that it was given, and answer GET with HTTP (--path names another path)");
 }
 
-/// Which worker has accepted our connection from that port. Nothing: none has, within a moment.
-asio::awaitable<std::optional<std::size_t>> Examination::owner_of(std::uint16_t port) {
+/// Which worker has accepted its connection. Nothing: none has, within a moment.
+asio::awaitable<std::optional<std::size_t>> Examination::owner_of(Visitor& visitor) {
   std::optional<std::size_t> owner;
-  const auto is_found = [this, port, &owner] {
-    const auto inode = accepted_inode(patient_.place().port(), port);
+  const auto is_found = [this, &visitor, &owner] {
+    const auto inode = visitor.accepted_inode();
     for (std::size_t i = 0; inode && !owner && i < workers_.size(); ++i)
       if (holds_any(family_of(workers_.at(i).pid), {*inode})) owner = i;  // it may have started others since
     return owner.has_value();
@@ -261,7 +261,7 @@ asio::awaitable<void> Examination::check_shares() {
       if (is_connected && plan_.defers_accept()) co_await each.begin_to_ask();
     }
     for (Visitor& each : visitors) {
-      const auto owner = co_await owner_of(each.port());
+      const auto owner = co_await owner_of(each);
       if (owner && *owner < siblings) ++taken.at(*owner);
     }
     for (Visitor& each : visitors) co_await each.ask(false);

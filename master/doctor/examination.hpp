@@ -15,6 +15,7 @@
 namespace baton::doctor {
 
 class Family;
+class Visitor;
 
 class Examination {
  public:
@@ -38,7 +39,7 @@ class Examination {
   enum class Start : std::uint8_t { ready, late, ended };
   boost::asio::awaitable<Start> become_ready();
   void judge_listener(bool is_ready);
-  boost::asio::awaitable<std::optional<std::size_t>> owner_of(std::uint16_t port);
+  boost::asio::awaitable<std::optional<std::size_t>> owner_of(Visitor& visitor);
   boost::asio::awaitable<void> settle(std::size_t count, TimePoint end);
   boost::asio::awaitable<void> check_descendants(const Family& family);
   void judge_descendants(const Family& family, bool is_alone);

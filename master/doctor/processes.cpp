@@ -11,7 +11,7 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <optional>
 #include <string_view>
 
 namespace baton::doctor {
@@ -53,48 +53,31 @@ bool is_zombie(pid_t process) {
   return name_end == std::string::npos || text.at(name_end + 2) == 'Z' || text.at(name_end + 2) == 'X';
 }
 
-/// One line of /proc/net/tcp.
-struct TcpSocket {
-  unsigned port = 0;
-  unsigned peer_port = 0;
-  unsigned state = 0;
-  std::uint64_t inode = 0;
-};
+/// Cuts the first word off.
+std::string_view take_word(std::string_view& line) {
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  const std::string_view word = line.substr(0, line.find(' '));
+  line.remove_prefix(word.size());
+  return word;
+}
 
-/// "0100007F:A1B2" → 0xA1B2
-unsigned port_in(std::string_view address) {
-  unsigned port = 0;
-  const std::size_t colon = address.rfind(':');
-  if (colon == std::string_view::npos) return 0;
+template <class Number>
+Number number_in(std::string_view text, int base) {
+  Number number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number, base);
+  return number;
+}
+
+/// Of a line of /proc/net/tcp, where it is a listener's with that port.
+std::optional<std::uint64_t> listening_inode(std::string_view line, std::uint16_t port) {
   constexpr int hexadecimal = 16;
-  std::from_chars(address.data() + colon + 1, address.data() + address.size(), port, hexadecimal);
-  return port;
-}
-
-std::optional<TcpSocket> socket_in(const std::string& line) {
-  std::istringstream words(line);
-  std::string slot;
-  std::string local;
-  std::string remote;
-  std::string unused;
-  TcpSocket socket;
-  words >> slot >> local >> remote >> std::hex >> socket.state >> std::dec;
-  for (int i = 0; i < 5; ++i) words >> unused;  // queues, timers, retransmissions, user, timeout
-  if (!(words >> socket.inode)) return std::nullopt;
-  socket.port = port_in(local);
-  socket.peer_port = port_in(remote);
-  return socket;
-}
-
-template <class Visit>
-void each_tcp_socket(Visit visit) {
-  for (const char* const path : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
-    std::ifstream file(path);
-    std::string line;
-    std::getline(file, line);  // the columns' names
-    while (std::getline(file, line))
-      if (const auto socket = socket_in(line)) visit(*socket);
-  }
+  take_word(line);  // the slot
+  const std::string_view address = take_word(line);
+  take_word(line);  // the peer's
+  if (number_in<unsigned>(take_word(line), hexadecimal) != state_listen) return std::nullopt;
+  if (number_in<std::uint16_t>(address.substr(address.rfind(':') + 1), hexadecimal) != port) return std::nullopt;
+  for (int i = 0; i < 5; ++i) take_word(line);  // queues, timers, retransmissions, user, timeout
+  return number_in<std::uint64_t>(take_word(line), 10);
 }
 
 }  // namespace
@@ -137,17 +120,11 @@ std::size_t total(const Descriptors& descriptors) {
 
 std::set<std::uint64_t> listening_inodes(std::uint16_t port) {
   std::set<std::uint64_t> found;
-  each_tcp_socket([&](const TcpSocket& each) {
-    if (each.state == state_listen && each.port == port) found.insert(each.inode);
-  });
-  return found;
-}
-
-std::optional<std::uint64_t> accepted_inode(std::uint16_t port, std::uint16_t peer) {
-  std::optional<std::uint64_t> found;
-  each_tcp_socket([&](const TcpSocket& each) {
-    if (each.port == port && each.peer_port == peer && each.inode != 0) found = each.inode;
-  });
+  for (const char* const path : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);)
+      if (const auto inode = listening_inode(line, port)) found.insert(*inode);
+  }
   return found;
 }
 

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,8 +28,6 @@ std::size_t total(const Descriptors& descriptors);
 
 /// The inodes of the sockets that listen on that TCP port.
 std::set<std::uint64_t> listening_inodes(std::uint16_t port);
-/// Of the server's end of a connection from `peer` to `port`; nothing as long as nobody has accepted it.
-std::optional<std::uint64_t> accepted_inode(std::uint16_t port, std::uint16_t peer);
 bool holds_any(const std::vector<pid_t>& processes, const std::set<std::uint64_t>& inodes);
 
 /// Not open where there is no such process.

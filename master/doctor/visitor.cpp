@@ -12,6 +12,8 @@
 #include <boost/beast/http/string_body.hpp>
 #include <utility>
 
+#include "master/sock_diag.hpp"
+
 namespace baton::doctor {
 namespace {
 
@@ -45,9 +47,13 @@ asio::awaitable<bool> Visitor::connect() {
   co_return !error;
 }
 
-std::uint16_t Visitor::port() {
-  error_code ignored;
-  return stream_.socket().local_endpoint(ignored).port();
+std::optional<std::uint64_t> Visitor::accepted_inode() {
+  error_code error;
+  const auto own = stream_.socket().local_endpoint(error);
+  if (error) return std::nullopt;
+  const auto server = stream_.socket().remote_endpoint(error);
+  if (error) return std::nullopt;
+  return tcp_inode(server, own);
 }
 
 asio::awaitable<void> Visitor::begin_to_ask() {

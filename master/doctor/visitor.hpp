@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace baton::doctor {
@@ -41,8 +42,9 @@ class Visitor {
   boost::asio::awaitable<Visit> ask(bool stays);
 
   [[nodiscard]] bool is_open() { return stream_.socket().is_open(); }
-  /// Of our end.
-  [[nodiscard]] std::uint16_t port();
+  /// Of the server's end of the connection; nothing as long as nobody has accepted it, or where the kernel does not
+  /// say.
+  [[nodiscard]] std::optional<std::uint64_t> accepted_inode();
 
  private:
   boost::beast::tcp_stream stream_;
