@@ -21,6 +21,7 @@ struct Outcome {
   bool ok = false;
   std::string message;
   std::string reply = {};  ///< a worker's, in JSON; empty: nobody was asked for one
+  std::string code = {};   ///< of a message's failure, as in docs/messages.md
 };
 
 /// Called once, when the command has come to its end, or at once where that is known. Never after the master's end.

@@ -144,8 +144,7 @@ std::optional<Reply> Parameters::add_body(std::string_view body) {
 Reply no_such_path(Door door, std::string_view path) {
   std::string known;
   for (const Verb& each : verbs())
-    if (door == Door::owner || each.is_for_workers)
-      known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
+    if (each.is_open_at(door)) known += fmt::format("{}{} {}", known.empty() ? "" : ", ", each.method, each.path);
   return reply_with(404, false, fmt::format("there is no {} here, but there are: {}", excerpt(path), known));
 }
 
@@ -155,11 +154,11 @@ Reply wrong_method(std::string_view method, std::string_view path, const std::st
   return reply;
 }
 
-/// A number from 0 on, of a parameter that may be missing.
-std::optional<std::uint64_t> take_number(Parameters& parameters, const std::string& name) {
+/// A number, from `least` on, of a parameter that may be missing.
+std::optional<std::uint64_t> take_number(Parameters& parameters, const std::string& name, std::uint64_t least) {
   const auto text = parameters.take(name);
   if (!text) return std::nullopt;
-  return parse_count(*text, 0, std::numeric_limits<std::int64_t>::max(), "a " + name);
+  return parse_count(*text, least, std::numeric_limits<std::int64_t>::max(), "a " + name);
 }
 
 std::int64_t parse_amount_to_add(const std::string& text) {
@@ -208,15 +207,18 @@ void take_wish(Demand& demand, const Verb& verb, std::string_view path, Paramete
       wish.verb = Action::list;
       wish.key = parameters.take("prefix").value_or("");
       wish.after = parameters.take("after").value_or("");
-      if (const auto most = take_number(parameters, "limit")) wish.most = std::min(*most, state::Wish::most_listed);
+      if (const auto most = take_number(parameters, "limit", 1)) wish.most = std::min(*most, state::Wish::most_listed);
       break;
     default:
       break;
   }
   if (verb.action == VerbAction::state_put || verb.action == VerbAction::state_delete)
-    wish.condition.version = take_number(parameters, "version");
+    wish.condition.version = take_number(parameters, "version", 0);
   const bool may_expire = verb.action == VerbAction::state_put || verb.action == VerbAction::state_add;
-  if (const auto time = may_expire ? parameters.take("ttl") : std::nullopt) wish.time_to_live = parse_duration(*time);
+  const auto time = may_expire ? parameters.take("ttl") : std::nullopt;
+  if (!time) return;
+  wish.time_to_live = parse_duration(*time);
+  if (wish.time_to_live->count() == 0) throw UsageError("a ttl is longer than nothing");
 }
 
 /// Throws UsageError.
@@ -290,7 +292,7 @@ std::variant<Demand, Reply> understand(Door door, std::string_view method, std::
     const std::string methods = methods_at(path);
     return methods.empty() ? no_such_path(door, path) : wrong_method(method, path, methods);
   }
-  if (door == Door::workers && !verb->is_for_workers)
+  if (!verb->is_open_at(door))
     return reply_with(403, false,
                       fmt::format("{} is not for workers: this is their door, and the owner's is another", path));
   Parameters parameters;

@@ -37,9 +37,6 @@ struct Demand {
   bool watch = false;                                        ///< its changes from now on
 };
 
-/// Whose door a request comes in by: workers may ask for less.
-enum class Door : std::uint8_t { owner, workers };
-
 /// Parameters stand behind "?" or are the members of the body's JSON object; of a message and of the shared state, the
 /// body is the thing itself.
 std::variant<Demand, Reply> understand(Door door, std::string_view method, std::string_view target,

@@ -63,10 +63,13 @@ unsigned status_of(state::Problem problem) {
 }
 
 Reply reply_of(const Outcome& outcome) {
-  Reply reply = reply_with(outcome.ok ? 200 : 409, outcome.ok, outcome.message);
-  if (outcome.reply.empty()) return reply;
+  const unsigned status = outcome.ok ? 200 : outcome.code == "too_large" ? 413 : 409;
+  Reply reply = reply_with(status, outcome.ok, outcome.message);
+  if (outcome.reply.empty() && outcome.code.empty()) return reply;
   reply.body.pop_back();
-  reply.body += fmt::format(R"(,"reply":{}}})", outcome.reply);
+  if (!outcome.code.empty()) reply.body += fmt::format(R"(,"code":"{}")", outcome.code);
+  if (!outcome.reply.empty()) reply.body += fmt::format(R"(,"reply":{})", outcome.reply);
+  reply.body += '}';
   return reply;
 }
 
@@ -268,7 +271,7 @@ std::optional<Reply> ControlSession::begin(const Demand& demand) {
   Commands* const commands = group_->commands();
   if (commands == nullptr) return reply_with(503, false, "the master is ending");
   try {
-    if (demand.action == VerbAction::list) return Reply{200, verbs_json(), ""};
+    if (demand.action == VerbAction::list) return Reply{200, verbs_json(group_->access().door), ""};
     if (demand.action >= VerbAction::state_list) return Reply{200, commands->carry_out(demand.wish), ""};
     if (demand.action == VerbAction::status) return Reply{200, boost::json::serialize(commands->status()), ""};
     if (!demand.wait) {

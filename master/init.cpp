@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <variant>
 
 #include "common/error.hpp"
 #include "common/fd.hpp"
@@ -104,13 +105,25 @@ void check_free(const std::string& path, bool may_replace) {
 void write(const std::string& path, const std::string& text, bool may_replace) {
   const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (may_replace ? O_TRUNC : O_EXCL);
   const Fd file{::open(path.c_str(), flags, readable_by_all)};
-  if (!file.is_open()) throw StartError(fmt::format("can't write {}: {}", path, describe_errno(errno)));
+  if (!file.is_open())
+    throw StartError(fmt::format("can't write {}: {}{}", path, describe_errno(errno),
+                                 errno == ENOENT ? " (make the directory, or name another by -o)" : ""));
   const ssize_t count = ::write(file.get(), text.data(), text.size());
   if (count != static_cast<ssize_t>(text.size()))
     throw StartError(fmt::format("can't write {}: {}", path, describe_errno(count == -1 ? errno : ENOSPC)));
 }
 
-Service service_for(const Wish& wish, const ProcessSettings& process, const std::string& config) {
+/// Relative ones from where it starts.
+Words files_written(const Options& options) {
+  Words written{options.state_file, options.pid_file, options.process.output, options.control};
+  for (const NamedAddress& each : options.listen)
+    if (const auto* const local = std::get_if<UnixAddress>(&each.address); local && !local->path.starts_with('@'))
+      written.push_back(local->path);
+  std::erase(written, "");
+  return written;
+}
+
+Service service_for(const Wish& wish, const Options& options, const std::string& config) {
   Service service;
   service.baton = files::read_symlink("/proc/self/exe").string();
   service.config = config;
@@ -119,7 +132,9 @@ Service service_for(const Wish& wish, const ProcessSettings& process, const std:
   if (!wish.command.empty()) service.command.front() = files::absolute(find_program(wish.command.front())).string();
   service.directory = files::current_path().string();
   if (::geteuid() != 0) service.user = std::to_string(::geteuid());
-  if (process.account) service.user = std::to_string(process.account->user);
+  if (options.process.account) service.user = std::to_string(options.process.account->user);
+  service.control = options.control;
+  service.written = files_written(options);
   return service;
 }
 
@@ -133,7 +148,7 @@ int run_init(const Words& arguments) {
   const files::path directory = files::absolute(wish.directory).lexically_normal();
   const std::string config = (directory / "baton.toml").string();
   const std::string unit = (directory / "baton.service").string();
-  const Service service = service_for(wish, options.process, config);
+  const Service service = service_for(wish, options, config);
   const std::string try_it = shell_line(with_command({"baton", "-c", config}, wish.command));
   const std::string text = config_text(settings_for(wish, options), try_it);
   for (const std::string& each : {config, unit}) check_free(each, wish.may_replace);

@@ -4,12 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 
 #include "common/error.hpp"
 #include "master/service_template.hpp"  // generated: service_template
 
 namespace baton {
 namespace {
+
+namespace files = std::filesystem;
 
 std::string toml_string(const std::string& name, const std::string& value) {
   const bool is_plain = std::none_of(value.begin(), value.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; });
@@ -63,16 +67,54 @@ std::string unit_value(const std::string& text) {
   return value;
 }
 
-/// One word of a command line in a unit, where "$" is likewise.
+/// One of several words of a value.
 std::string unit_word(const std::string& word) {
   std::string quoted;
   for (const char c : unit_value(word)) {
     if (c == '"' || c == '\\') quoted += '\\';
-    if (c == '$') quoted += c;
     quoted += c;
   }
   const bool is_plain = !word.empty() && word.find_first_of(" \t\"'\\;") == std::string::npos;
   return is_plain ? quoted : '"' + quoted + '"';
+}
+
+/// One word of a command line, where "$" is likewise.
+std::string command_word(const std::string& word) {
+  std::string text;
+  for (const char c : word) text += c == '$' ? "$$" : std::string(1, c);
+  return unit_word(text);
+}
+
+std::string start_of(const Service& service) {
+  std::string start = fmt::format("{} -c {}", command_word(service.baton), command_word(service.config));
+  if (service.control.empty()) start += " --control /run/baton/control.sock";
+  if (!service.command.empty()) start += " --";
+  for (const std::string& each : service.command) start += " " + command_word(each);
+  return start;
+}
+
+bool is_below(const files::path& path, const files::path& directory) {
+  return std::mismatch(directory.begin(), directory.end(), path.begin(), path.end()).first == directory.end();
+}
+
+/// The directories that it has to write to, besides those that the unit has: the names of files may be put together
+/// later ("{worker}").
+std::vector<std::string> directories_written(const Service& service) {
+  std::set<std::string> found;
+  for (const std::string& each : service.written) {
+    const std::string fixed = each.substr(0, each.find('{'));
+    const files::path directory = (files::path(service.directory) / fixed).lexically_normal().parent_path();
+    if (!is_below(directory, "/run/baton") && !is_below(directory, "/var/lib/baton")) found.insert(directory);
+  }
+  return {found.begin(), found.end()};
+}
+
+bool needs_real_tmp(const Service& service) {
+  std::vector<std::string> paths = directories_written(service);
+  paths.insert(paths.end(), {service.baton, service.config, service.directory});
+  if (!service.command.empty()) paths.push_back(service.command.front());
+  return std::any_of(paths.begin(), paths.end(),
+                     [](const std::string& each) { return is_below(each, "/tmp") || is_below(each, "/var/tmp"); });
 }
 
 /// Puts another value behind "KEY=" of a line.
@@ -100,16 +142,17 @@ std::string config_text(const std::vector<SettingDescription>& settings, std::st
 std::string unit_text(const Service& service) {
   std::string unit(service_template);
   unit.erase(0, unit.find("[Unit]"));
-  std::string start =
-      fmt::format("{} -c {} --control /run/baton/control.sock", unit_word(service.baton), unit_word(service.config));
-  if (!service.command.empty()) start += " --";
-  for (const std::string& each : service.command) start += " " + unit_word(each);
-  set_line(unit, "ExecStart", start);
+  set_line(unit, "ExecStart", start_of(service));
   if (!service.command.empty()) set_line(unit, "Description", unit_value("baton, with " + service.command.front()));
   put_in_front(unit, "ExecStart=", fmt::format("WorkingDirectory={}\n", unit_value(service.directory)));
   if (!service.user.empty()) set_line(unit, "DynamicUser", "no\nUser=" + service.user);
   // It may be where the program is.
   set_line(unit, "ProtectHome", "read-only");
+  if (needs_real_tmp(service)) set_line(unit, "PrivateTmp", "no");
+  // With "-": what is missing is baton's to tell, by its name.
+  std::string writable;
+  for (const std::string& each : directories_written(service)) writable += " " + unit_word("-" + each);
+  if (!writable.empty()) put_in_front(unit, "RestrictAddressFamilies=", "ReadWritePaths=" + writable.substr(1) + '\n');
   return unit;
 }
 

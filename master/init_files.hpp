@@ -19,6 +19,8 @@ struct Service {
   std::vector<std::string> command;  ///< of the workers; empty: none
   std::string directory;             ///< that it starts in
   std::string user;                  ///< empty: one that systemd makes up
+  std::string control;               ///< path of the control socket; empty: the unit's own
+  std::vector<std::string> written;  ///< paths of the files and sockets that it makes
 };
 
 /// scripts/systemd/baton.service, made to run that.

@@ -66,11 +66,12 @@ const Verb* verb_of_command(std::string_view command) {
   return find([command](const Verb& each) { return !command.empty() && each.command == command; });
 }
 
-std::string verbs_json() {
+std::string verbs_json(Door door) {
   boost::json::array all;
   for (const Verb& each : table)
-    all.push_back(boost::json::object{
-        {"method", each.method}, {"path", each.path}, {"parameters", each.parameters}, {"help", each.help}});
+    if (each.is_open_at(door))
+      all.push_back(boost::json::object{
+          {"method", each.method}, {"path", each.path}, {"parameters", each.parameters}, {"help", each.help}});
   return boost::json::serialize(boost::json::object{{"verbs", std::move(all)}});
 }
 

@@ -24,6 +24,9 @@ enum class VerbAction : std::uint8_t {
   state_add,
 };
 
+/// Whose door a request comes in by: workers may ask for less.
+enum class Door : std::uint8_t { owner, workers };
+
 struct Verb {
   VerbAction action;
   std::string_view method;
@@ -34,6 +37,7 @@ struct Verb {
   std::string_view arguments;   ///< of the command
   bool is_for_workers = false;  ///< they can ask for it at their own door, and for nothing else
 
+  [[nodiscard]] bool is_open_at(Door door) const { return door == Door::owner || is_for_workers; }
   [[nodiscard]] bool has_key() const { return path.ends_with("/KEY"); }
   [[nodiscard]] bool is_at(std::string_view asked) const;
 };
@@ -47,7 +51,7 @@ std::string methods_at(std::string_view path);
 const Verb* verb_of_command(std::string_view command);
 
 /// What `GET /` answers.
-std::string verbs_json();
+std::string verbs_json(Door door);
 /// A section for `baton --help`, with a newline at its end.
 std::string verbs_help();
 /// As in docs/control.md, with a newline at its end.

@@ -49,11 +49,11 @@ asio::awaitable<bool> Visitor::connect() {
 
 std::optional<std::uint64_t> Visitor::accepted_inode() {
   error_code error;
-  const auto own = stream_.socket().local_endpoint(error);
+  const auto client = stream_.socket().local_endpoint(error);
   if (error) return std::nullopt;
   const auto server = stream_.socket().remote_endpoint(error);
   if (error) return std::nullopt;
-  return tcp_inode(server, own);
+  return tcp_inode(server, client);
 }
 
 asio::awaitable<void> Visitor::begin_to_ask() {

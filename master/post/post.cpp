@@ -159,16 +159,19 @@ void Post::send(const Addressee& to, const json::value& message, std::optional<s
                 TimePoint now, const Done& done) {
   if (to.who == Addressee::Who::master) throw UsageError("a message is for workers: a number, or all");
   const std::string text = json::serialize(message);
-  if (text.size() > longest_message) throw UsageError(too_long(text.size()));
+  if (text.size() > longest_message) return done({false, too_long(text.size()), {}, "too_large"});
   const std::vector<int> ids = recipients(to, std::nullopt);
   if (ids.empty())
-    return done({false, to.who == Addressee::Who::worker ? fmt::format("there is no worker {}", to.number)
-                                                         : "there are no workers"});
+    return done(
+        {false,
+         to.who == Addressee::Who::worker ? fmt::format("there is no worker {}", to.number) : "there are no workers",
+         {},
+         "gone"});
   if (!time_limit) {
     const Outcomes outcomes = deliver(ids, message_line(R"("master")", text, std::nullopt));
     const std::string had = fmt::format("{} worker{} got it", outcomes.delivered, outcomes.delivered == 1 ? "" : "s");
     if (outcomes.failures.empty()) return done({true, had});
-    return done({false, fmt::format("{}; {}", outcomes.failures, had)});
+    return done({false, fmt::format("{}; {}", outcomes.failures, had), {}, outcomes.code});
   }
   if (to.who != Addressee::Who::worker) throw UsageError("one worker can be asked for a reply, not all of them");
   if (*time_limit > longest_time_limit) throw UsageError("the time limit is longer than an hour");
@@ -176,15 +179,20 @@ void Post::send(const Addressee& to, const json::value& message, std::optional<s
   const unsigned number = to.number;
   const auto token = requests_.open(0, asked, now + *time_limit, [=](const OpenRequests::Reply& given) {
     if (given.message) return done({true, fmt::format("worker {} replied", number), *given.message});
-    done({false, given.problem == "late"
-                     ? fmt::format("worker {} did not reply within {} ms", number, time_limit->count())
-                     : fmt::format("worker {} has ended without a reply", number)});
+    const bool is_late = given.problem == "late";
+    done({false,
+          is_late ? fmt::format("worker {} did not reply within {} ms", number, time_limit->count())
+                  : fmt::format("worker {} has ended without a reply", number),
+          {},
+          is_late ? "late" : "gone"});
   });
-  if (!token) return done({false, fmt::format("{} requests wait for a reply already", OpenRequests::most_of_one)});
+  if (!token)
+    return done(
+        {false, fmt::format("{} requests wait for a reply already", OpenRequests::most_of_one), {}, "too_many"});
   const auto delivery = carrier_.deliver(asked, message_line(R"("master")", text, token));
   if (delivery == Carrier::Delivery::done) return;
   requests_.drop(*token);
-  done({false, failure(asked, delivery)});
+  done({false, failure(asked, delivery), {}, std::string(code_of(delivery))});
 }
 
 void Post::tell(const state::Change& change) {

@@ -36,7 +36,8 @@ std::int64_t number_in(std::string_view name, const json::value& value, std::int
   json::error_code error;
   const auto number = value.is_number() ? value.to_number<std::int64_t>(error) : 0;
   if (!value.is_number() || error || number < least)
-    throw Refusal(Problem::malformed, fmt::format("\"{}\" is no whole number{}", name, least == 0 ? " from 0 on" : ""));
+    throw Refusal(Problem::malformed,
+                  fmt::format("\"{}\" is no whole number{}", name, least < 0 ? "" : fmt::format(" from {} on", least)));
   return number;
 }
 
@@ -52,9 +53,9 @@ void take_member(Wish& wish, std::string_view name, const json::value& value) {
   if (name == "value" && wish.verb == Wish::Verb::put) wish.value = json::serialize(value);
   if (name == "amount") wish.amount = number_in(name, value, std::numeric_limits<std::int64_t>::min());
   if (name == "version") wish.condition.version = static_cast<std::uint64_t>(number_in(name, value));
-  if (name == "ttl") wish.time_to_live = time_to_live(number_in(name, value));
+  if (name == "ttl") wish.time_to_live = time_to_live(number_in(name, value, 1));
   if (name == "after") wish.after = text_in(name, value);
-  if (name == "limit") wish.most = std::min(static_cast<std::size_t>(number_in(name, value)), Wish::most_listed);
+  if (name == "limit") wish.most = std::min(static_cast<std::size_t>(number_in(name, value, 1)), Wish::most_listed);
 }
 
 void describe_version(std::uint64_t version, std::string& text) {

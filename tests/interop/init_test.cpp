@@ -39,12 +39,14 @@ struct Initialized {
 
 TEST_CASE("init: baton runs with the file, and systemd takes the unit") {
   const Directory directory;
-  const Initialized done(directory,
-                         {"-w", "1", "-l", "127.0.0.1:0", "--", "/usr/bin/python3", "-c", "print('50% of $HOME')"});
+  const Initialized done(directory, {"-w", "1", "-l", "127.0.0.1:0", "--state-file", "state of it.db", "--",
+                                     "/usr/bin/python3", "-c", "print('50% of $HOME')"});
   CHECK(done.errors.empty());
   CHECK(done.end == "code 0");
   CHECK(done.output.starts_with(
       fmt::format("wrote {0}\nwrote {1}\n", directory / "baton.toml", directory / "baton.service")));
+  const std::string here = std::filesystem::path(directory / "x").parent_path().string();
+  CHECK(read_file(directory / "baton.service").find("\nReadWritePaths=-" + here + "\n") != std::string::npos);
   if (!is_installed("systemd-analyze")) return;
   Program verify(
       {{"systemd-analyze", "verify", "--man=no", "--recursive-errors=no", directory / "baton.service"}, {}, {}, {}});
@@ -92,5 +94,6 @@ TEST_CASE("init: wrong usage, and where nothing can be written") {
   const Initialized nowhere(directory, {"-o", directory / "missing"});
   CHECK(nowhere.end == "code 1");
   CHECK(nowhere.errors ==
-        fmt::format("baton: can't write {}: no such file or directory\n", directory / "missing/baton.toml"));
+        fmt::format("baton: can't write {}: no such file or directory (make the directory, or name another by -o)\n",
+                    directory / "missing/baton.toml"));
 }

@@ -130,7 +130,7 @@ TEST_CASE("control path: running masters are those that a connection reaches") {
 }
 
 TEST_CASE("verbs: every path, method and command is there once, and all forms show them") {
-  const auto json = boost::json::parse(verbs_json()).at("verbs").as_array();
+  const auto json = boost::json::parse(verbs_json(Door::owner)).at("verbs").as_array();
   REQUIRE(json.size() == verbs().size());
   for (std::size_t i = 0; i < verbs().size(); ++i) {
     const Verb& verb = verbs()[i];

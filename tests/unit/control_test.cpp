@@ -157,6 +157,8 @@ TEST_CASE("control: the shared state by its paths, with versions, times, sums, p
   CHECK(peer.request("PUT /state/n", '"' + std::string(70'000, 'x') + '"').status == 413);
   CHECK(peer.request("PUT /state/n?version=x", "1").status == 400);
   CHECK(peer.request("POST /state/n?add=many").message() == "\"many\" is no whole number of 64 bits");
+  CHECK(peer.request("GET /state?limit=0").status == 400);
+  CHECK(peer.request("PUT /state/n?ttl=0", "1").message() == "a ttl is longer than nothing");
   CHECK(peer.request("GET /state/%2").status == 400);
   CHECK(peer.request("PUT /state/a%FF", "1").message() == "a key is UTF-8");
   CHECK(peer.request("GET /state?watch=maybe").status == 400);
@@ -174,6 +176,11 @@ TEST_CASE("control: a message is what the body says, and a wrong one is refused"
   const ControlAnswer answer = peer.request("POST /send", R"({"to":2,"message":{"a":1},"timeout":"2s"})");
   CHECK(answer.body == "{\"ok\":true,\"message\":\"asked\",\"reply\":{\"y\":1}}\n");
   CHECK(server.commands.asked.back().what == "send 2 {\"a\":1} within 2000");
+  const auto [code, status] = GENERATE(table<std::string, unsigned>({{"late", 409}, {"too_large", 413}}));
+  server.commands.on_ask = [&, code = code](const std::string&, const Done& done) { done({false, "no", {}, code}); };
+  const ControlAnswer refused = peer.request("POST /send", R"({"to":2,"message":1})");
+  CHECK(refused.status == status);
+  CHECK(refused.body == "{\"ok\":false,\"message\":\"no\",\"code\":\"" + code + "\"}\n");
   for (const char* each : {"", "[]", R"({"to":2})", R"({"message":2})", R"({"to":0,"message":2})",
                            R"({"to":1,"message":2,"timeout":5})", R"({"to":1,"message":2,"timeout":"0"})"}) {
     CAPTURE(each);
@@ -197,7 +204,10 @@ TEST_CASE("control: at the workers' door there are messages and the shared state
     CHECK(answer.message().find("is not for workers") != std::string::npos);
   }
   CHECK(server.commands.asked.empty());
-  CHECK(peer.request("GET /").status == 200);
+  const ControlAnswer table = peer.request("GET /");
+  CHECK(table.status == 200);
+  CHECK(contains(table.body, "/state/KEY"));
+  CHECK_FALSE(contains(table.body, "/scale"));
   CHECK(peer.request("PUT /state/a", "1").status == 200);
   CHECK(peer.request("POST /send", R"({"to":"all","message":1})").status == 200);
 }

@@ -214,12 +214,24 @@ TEST_CASE("from outside a message goes to one or all, and one can be asked for a
   office.post.expire(office.now + 1s);
   CHECK_FALSE(outcomes.back().ok);
   CHECK(outcomes.back().message == "worker 2 did not reply within 1000 ms");
+  CHECK(outcomes.back().code == "late");
   office.carrier.broken = {{12, Post::Carrier::Delivery::full}};
   office.post.send(all, "x", std::nullopt, office.now, done);
   CHECK(outcomes.back().message == "worker 2 does not read its channel: 8 MiB wait for it; 2 workers got it");
   CHECK_FALSE(outcomes.back().ok);
+  CHECK(outcomes.back().code == "full");
+  office.post.send(second, "x", 1s, office.now, done);
+  CHECK(outcomes.back().code == "full");
+  office.carrier.broken.clear();
+  office.post.send(second, "x", 1s, office.now, done);
+  office.post.forget(12);
+  CHECK(outcomes.back().message == "worker 2 has ended without a reply");
+  CHECK(outcomes.back().code == "gone");
   office.post.send({Addressee::Who::worker, 9}, "x", std::nullopt, office.now, done);
   CHECK(outcomes.back().message == "there is no worker 9");
+  CHECK(outcomes.back().code == "gone");
+  office.post.send(all, boost::json::string(Post::longest_message, 'x'), std::nullopt, office.now, done);
+  CHECK(outcomes.back().code == "too_large");
   CHECK_THROWS_AS(office.post.send(all, "x", 1s, office.now, done), UsageError);
   CHECK_THROWS_AS(office.post.send({Addressee::Who::master}, "x", std::nullopt, office.now, done), UsageError);
 }

@@ -165,7 +165,9 @@ TEST_CASE("a wish says what is wrong with it") {
   CHECK(refused("put", {{"key", "a"}}) == "there is no \"value\" to put");
   CHECK(refused("get", {{"key", 5}}) == "\"key\" is no string");
   CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"version", -1}}) == "\"version\" is no whole number from 0 on");
-  CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"ttl", "1s"}}) == "\"ttl\" is no whole number from 0 on");
+  CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"ttl", "1s"}}) == "\"ttl\" is no whole number from 1 on");
+  CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"ttl", 0}}) == "\"ttl\" is no whole number from 1 on");
+  CHECK(refused("list", {{"limit", 0}}) == "\"limit\" is no whole number from 1 on");
   CHECK(refused("put", {{"key", "a"}, {"value", 1}, {"ttl", std::numeric_limits<std::int64_t>::max()}}) ==
         "\"ttl\" is over 100 years");
   CHECK(refused("add", {{"key", "a"}, {"amount", 0.5}}) == "\"amount\" is no whole number");
