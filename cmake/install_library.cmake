@@ -6,6 +6,7 @@ set(library_headers
   common/channel.hpp
   common/error.hpp
   common/fd.hpp
+  common/json_text.hpp
   common/protocol.hpp
   common/scoreboard.hpp
   worker/adopted_socket.hpp

@@ -146,6 +146,7 @@ void Channel::take_lines(Batch& batch) {
     add_fault(batch, fmt::format("a message is longer than {} bytes: {}", limits_.line, excerpt(incoming_)));
     batch.closed = true;
     incoming_.clear();
+    searched_ = 0;
     arrived_.clear();
   }
 }
@@ -153,7 +154,7 @@ void Channel::take_lines(Batch& batch) {
 void Channel::take_line(std::string_view line, Batch& batch) {
   if (line.empty()) return;
   boost::system::error_code error;
-  boost::json::value value = parse_json(line, error, protocol::deepest);
+  boost::json::value value = parse_json(line, error, limits_.depth);
   if (error) {
     add_fault(batch, fmt::format("a message is not JSON ({}): {}", error.message(), excerpt(line)));
     return;

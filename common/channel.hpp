@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/fd.hpp"
+#include "common/protocol.hpp"
 
 namespace baton {
 
@@ -32,6 +33,7 @@ class Channel {
   struct Limits {
     std::size_t line = std::size_t{4} << 20;
     std::size_t unsent = std::size_t{8} << 20;
+    std::size_t depth = protocol::deepest;  ///< levels of JSON; a line beyond is left out
   };
 
   /// What one call of receive() found. The frames are whole and in order.

@@ -21,8 +21,11 @@ namespace {
 
 namespace json = boost::json;
 
-Reply malformed(std::string_view why) {
-  return reply_with(400, false, why);
+/// What the shared state refuses is told as on the channel.
+Reply malformed(const Verb& verb, const std::string& why) {
+  if (verb.action < VerbAction::state_list) return reply_with(400, false, why);
+  return {400, fmt::format(R"({{"ok":false,{}}})", state::describe(state::Refusal(state::Problem::malformed, why))),
+          ""};
 }
 
 int hex_digit(char c) {
@@ -74,19 +77,18 @@ bool is_of_key(std::string_view parameter) {
   return parameter == "prefix" || parameter == "after";
 }
 
-/// The parameters of one request, each given once. Every `add` says what is wrong, or nothing.
+/// The parameters of one request, each given once. Every `add` throws UsageError.
 class Parameters {
  public:
-  std::optional<Reply> add(std::string name, std::string value) {
+  void add(std::string name, std::string value) {
     if (!is_plain_ascii(name) || !(is_of_key(name) ? is_utf8(value) : is_plain_ascii(value)))
-      return malformed(fmt::format("the parameter \"{}\" is not plain ASCII", excerpt(name)));
+      throw UsageError(fmt::format("the parameter \"{}\" is not plain ASCII", excerpt(name)));
     const auto [at, is_new] = values_.emplace(std::move(name), std::move(value));
-    if (is_new) return std::nullopt;
-    return malformed(fmt::format("the parameter \"{}\" is given twice", excerpt(at->first)));
+    if (!is_new) throw UsageError(fmt::format("the parameter \"{}\" is given twice", excerpt(at->first)));
   }
 
-  std::optional<Reply> add_query(std::string_view query);
-  std::optional<Reply> add_body(std::string_view body);
+  void add_query(std::string_view query);
+  void add_body(std::string_view body);
 
   std::optional<std::string> take(std::string_view name) {
     const auto found = values_.find(name);
@@ -106,7 +108,7 @@ class Parameters {
   std::map<std::string, std::string, std::less<>> values_;
 };
 
-std::optional<Reply> Parameters::add_query(std::string_view query) {
+void Parameters::add_query(std::string_view query) {
   while (!query.empty()) {
     const std::size_t end = std::min(query.find('&'), query.size());
     const std::string_view pair = query.substr(0, end);
@@ -115,17 +117,16 @@ std::optional<Reply> Parameters::add_query(std::string_view query) {
     const std::size_t equals = std::min(pair.find('='), pair.size());
     auto name = percent_decoded(pair.substr(0, equals));
     auto value = percent_decoded(pair.substr(std::min(equals + 1, pair.size())));
-    if (!name || !value) return malformed("a % in the query is not followed by two hexadecimal digits");
-    if (auto wrong = add(std::move(*name), std::move(*value))) return wrong;
+    if (!name || !value) throw UsageError("a % in the query is not followed by two hexadecimal digits");
+    add(std::move(*name), std::move(*value));
   }
-  return std::nullopt;
 }
 
-std::optional<Reply> Parameters::add_body(std::string_view body) {
-  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return std::nullopt;
+void Parameters::add_body(std::string_view body) {
+  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return;
   json::error_code error;
   const json::value parsed = parse_json(body, error);
-  if (error || !parsed.is_object()) return malformed("the body is not a JSON object (like {\"to\":8})");
+  if (error || !parsed.is_object()) throw UsageError("the body is not a JSON object (like {\"to\":8})");
   for (const auto& [key, value] : parsed.get_object()) {
     std::string text;
     if (value.is_string())
@@ -135,10 +136,9 @@ std::optional<Reply> Parameters::add_body(std::string_view body) {
     else if (value.is_bool())
       text = value.get_bool() ? "yes" : "no";
     else
-      return malformed(fmt::format("\"{}\" in the body is no string and no whole number", excerpt(key)));
-    if (auto wrong = add(std::string(key), std::move(text))) return wrong;
+      throw UsageError(fmt::format("\"{}\" in the body is no string and no whole number", excerpt(key)));
+    add(std::string(key), std::move(text));
   }
-  return std::nullopt;
 }
 
 Reply no_such_path(Door door, std::string_view path) {
@@ -170,10 +170,13 @@ std::int64_t parse_amount_to_add(const std::string& text) {
   return amount;
 }
 
+/// Levels of a message, and of a value.
+constexpr std::size_t most_levels = 32;
+
 /// A JSON value, or none that makes sense. Throws UsageError.
-json::value parse_body(std::string_view body) {
+json::value parse_body(std::string_view body, std::size_t levels) {
   json::error_code error;
-  json::value parsed = parse_json(body, error);
+  json::value parsed = parse_json(body, error, levels);
   if (error) throw UsageError(fmt::format("the body is not JSON: {}", error.message()));
   return parsed;
 }
@@ -194,7 +197,7 @@ void take_wish(Demand& demand, const Verb& verb, std::string_view path, Paramete
   switch (verb.action) {
     case VerbAction::state_put:
       wish.verb = Action::put;
-      wish.value = json::serialize(parse_body(body));
+      wish.value = json::serialize(parse_body(body, most_levels));
       break;
     case VerbAction::state_delete:
       wish.verb = Action::remove;
@@ -223,7 +226,7 @@ void take_wish(Demand& demand, const Verb& verb, std::string_view path, Paramete
 
 /// Throws UsageError.
 void take_message(Demand& demand, std::string_view body) {
-  const json::value parsed = parse_body(body);
+  const json::value parsed = parse_body(body, most_levels + 1);
   const json::object* const object = parsed.if_object();
   const json::value* const to = object != nullptr ? object->if_contains("to") : nullptr;
   const json::value* const message = object != nullptr ? object->if_contains("message") : nullptr;
@@ -243,36 +246,31 @@ bool has_body_of_its_own(VerbAction action) {
   return action == VerbAction::send || action == VerbAction::state_put;
 }
 
-std::variant<Demand, Reply> demand_of(const Verb& verb, std::string_view path, Parameters& parameters,
-                                      std::string_view body) {
+/// Yes, or no. Throws UsageError.
+bool take_choice(Parameters& parameters, const std::string& name, std::string_view usual) {
+  const std::string given = parameters.take(name).value_or(std::string(usual));
+  if (given == "yes" || given == "no") return given == "yes";
+  throw UsageError(fmt::format("{} is yes or no, not \"{}\"", name, excerpt(given)));
+}
+
+/// Throws UsageError.
+Demand demand_of(const Verb& verb, std::string_view path, Parameters& parameters, std::string_view body) {
   Demand demand;
   demand.action = verb.action;
-  try {
-    if (verb.action == VerbAction::send) take_message(demand, body);
-    if (verb.action >= VerbAction::state_list) take_wish(demand, verb, path, parameters, body);
-  } catch (const UsageError& error) {
-    return malformed(error.what());
-  }
-  if (verb.action == VerbAction::state_list) {
-    const std::string watch = parameters.take("watch").value_or("no");
-    if (watch != "yes" && watch != "no")
-      return malformed(fmt::format("watch is yes or no, not \"{}\"", excerpt(watch)));
-    demand.watch = watch == "yes";
-  }
+  if (verb.action == VerbAction::send) take_message(demand, body);
+  if (verb.action >= VerbAction::state_list) take_wish(demand, verb, path, parameters, body);
+  if (verb.action == VerbAction::state_list) demand.watch = take_choice(parameters, "watch", "no");
   if (verb.action == VerbAction::scale) {
     auto amount = parameters.take("to");
     if (!amount || amount->empty())
-      return malformed("the number of workers is missing (/scale?to=8, /scale?to=+2 or {\"to\":8})");
+      throw UsageError("the number of workers is missing (/scale?to=8, /scale?to=+2 or {\"to\":8})");
     demand.amount = std::move(*amount);
   }
-  if (verb.action == VerbAction::scale || verb.action == VerbAction::reload || verb.action == VerbAction::stop) {
-    const std::string wait = parameters.take("wait").value_or("yes");
-    if (wait != "yes" && wait != "no") return malformed(fmt::format("wait is yes or no, not \"{}\"", excerpt(wait)));
-    demand.wait = wait == "yes";
-  }
+  if (verb.action == VerbAction::scale || verb.action == VerbAction::reload || verb.action == VerbAction::stop)
+    demand.wait = take_choice(parameters, "wait", "yes");
   if (const auto unknown = parameters.left()) {
     const std::string known = verb.parameters.empty() ? "it takes none" : fmt::format("it takes {}", verb.parameters);
-    return malformed(fmt::format("{} has no parameter \"{}\": {}", verb.path, excerpt(*unknown), known));
+    throw UsageError(fmt::format("{} has no parameter \"{}\": {}", verb.path, excerpt(*unknown), known));
   }
   return demand;
 }
@@ -295,11 +293,14 @@ std::variant<Demand, Reply> understand(Door door, std::string_view method, std::
   if (!verb->is_open_at(door))
     return reply_with(403, false,
                       fmt::format("{} is not for workers: this is their door, and the owner's is another", path));
-  Parameters parameters;
-  if (auto wrong = parameters.add_query(target.substr(std::min(question + 1, target.size())))) return *wrong;
-  if (!has_body_of_its_own(verb->action))
-    if (auto wrong = parameters.add_body(body)) return *wrong;
-  return demand_of(*verb, path, parameters, body);
+  try {
+    Parameters parameters;
+    parameters.add_query(target.substr(std::min(question + 1, target.size())));
+    if (!has_body_of_its_own(verb->action)) parameters.add_body(body);
+    return demand_of(*verb, path, parameters, body);
+  } catch (const UsageError& error) {
+    return malformed(*verb, error.what());
+  }
 }
 
 }  // namespace baton

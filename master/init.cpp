@@ -117,7 +117,8 @@ void write(const std::string& path, const std::string& text, bool may_replace) {
 Words files_written(const Options& options) {
   Words written{options.state_file, options.pid_file, options.process.output, options.control};
   for (const NamedAddress& each : options.listen)
-    if (const auto* const local = std::get_if<UnixAddress>(&each.address); local && !local->path.starts_with('@'))
+    if (const auto* const local = std::get_if<UnixAddress>(&each.address);
+        local != nullptr && !local->path.starts_with('@'))
       written.push_back(local->path);
   std::erase(written, "");
   return written;
@@ -132,7 +133,10 @@ Service service_for(const Wish& wish, const Options& options, const std::string&
   if (!wish.command.empty()) service.command.front() = files::absolute(find_program(wish.command.front())).string();
   service.directory = files::current_path().string();
   if (::geteuid() != 0) service.user = std::to_string(::geteuid());
-  if (options.process.account) service.user = std::to_string(options.process.account->user);
+  const ProcessSettings& process = options.process;
+  const bool names_group = !process.group.empty() || process.user.find(':') != std::string::npos;
+  if (process.account && !process.user.empty()) service.user = std::to_string(process.account->user);
+  if (process.account && names_group) service.group = std::to_string(process.account->group);
   service.control = options.control;
   service.written = files_written(options);
   return service;

@@ -146,6 +146,7 @@ std::string unit_text(const Service& service) {
   if (!service.command.empty()) set_line(unit, "Description", unit_value("baton, with " + service.command.front()));
   put_in_front(unit, "ExecStart=", fmt::format("WorkingDirectory={}\n", unit_value(service.directory)));
   if (!service.user.empty()) set_line(unit, "DynamicUser", "no\nUser=" + service.user);
+  if (!service.group.empty()) put_in_front(unit, "RuntimeDirectory=", "Group=" + service.group + '\n');
   // It may be where the program is.
   set_line(unit, "ProtectHome", "read-only");
   if (needs_real_tmp(service)) set_line(unit, "PrivateTmp", "no");

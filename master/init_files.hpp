@@ -19,6 +19,7 @@ struct Service {
   std::vector<std::string> command;  ///< of the workers; empty: none
   std::string directory;             ///< that it starts in
   std::string user;                  ///< empty: one that systemd makes up
+  std::string group;                 ///< empty: the user's own
   std::string control;               ///< path of the control socket; empty: the unit's own
   std::vector<std::string> written;  ///< paths of the files and sockets that it makes
 };

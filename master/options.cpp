@@ -279,8 +279,8 @@ Options parse_options(std::vector<std::string> arguments, const GivenSockets& so
   apply_dialect(options, given);
   options.listen = addresses(given, sockets, !asks_for_listeners(options.dialect));
   for (const NamedAddress& each : sockets.left_by(options.listen))
-    options.warnings.push_back(
-        fmt::format("the given socket {} is not served: no --listen has its address or its name", to_string(each)));
+    options.warnings.push_back(fmt::format(
+        "the given socket {} is not served: it is no --listen's, by its address or its name", to_string(each)));
   apply_defer_accept(options, given);
   if (!options.command.empty())
     check_placeholders(options.command, options.listen, inherits_listeners(options.dialect));

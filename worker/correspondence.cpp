@@ -12,7 +12,15 @@ namespace baton {
 using protocol::Kind;
 using protocol::Phase;
 
-Correspondence::Correspondence(Fd channel, Counters& counters) : channel_(std::move(channel)), counters_(counters) {
+namespace {
+
+/// A list of values has each two levels deeper than the wish to put it had.
+constexpr Channel::Limits limits{.depth = protocol::deepest + 2};
+
+}  // namespace
+
+Correspondence::Correspondence(Fd channel, Counters& counters)
+    : channel_(std::move(channel), limits), counters_(counters) {
   reply(protocol::hello_line());
 }
 

@@ -27,6 +27,7 @@
 #include <utility>
 
 #include "common/fd.hpp"
+#include "common/json_text.hpp"
 #include "common/protocol.hpp"
 #include "common/scoreboard.hpp"
 #include "worker/inheritance.hpp"
@@ -113,15 +114,16 @@ class Membership {
     const boost::json::object* const said = received.if_object();
     const boost::json::value* const id = said != nullptr ? said->if_contains("id") : nullptr;
     if (id == nullptr) return boost::asio::error::invalid_argument;
-    return state_->send(
-        boost::json::serialize(boost::json::object{{"baton", "reply"}, {"id", *id}, {"message", message}}));
+    return send(boost::json::object{{"baton", "reply"}, {"id", *id}, {"message", message}});
   }
 
   /// To the master: at once, or as soon as it reads. no_buffer_space: 8 MiB wait for it already, and this is not sent.
-  /// invalid_argument: the protocol's own words are not for programs. broken_pipe, not_connected: there is no master.
+  /// invalid_argument: the protocol's own words are not for programs, and JSON has no words for what is infinite or
+  /// nests more than 512 levels deep. broken_pipe, not_connected: there is no master.
   error_code send(const boost::json::value& message) {
     const protocol::Kind kind = protocol::decode(message).kind;
-    if (kind != protocol::Kind::plain && kind != protocol::Kind::post) return boost::asio::error::invalid_argument;
+    const bool is_for_programs = kind == protocol::Kind::plain || kind == protocol::Kind::post;
+    if (!is_for_programs || !is_readable(message, protocol::deepest)) return boost::asio::error::invalid_argument;
     return state_->send(boost::json::serialize(message));
   }
 

@@ -111,11 +111,13 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     boost::asio::post(news_.get_executor(), [self = shared_from_this()] { self->leave_if_done(); });
   }
 
-  /// Sends a line that ends before its number, which is returned for cancel(). Where it can't be sent, that is its end.
+  /// Sends a line that ends before its number, which is returned for cancel(). Where it can't be sent, or is empty for
+  /// want of JSON to say it in, that is its end.
   std::optional<std::int64_t> ask(const std::string& unnumbered, std::unique_ptr<Question> question) {
     const std::int64_t id = questions_.next_id();
-    const error_code error =
-        is_closed_ ? boost::asio::error::operation_aborted : put(unnumbered + std::to_string(id) + "}");
+    const error_code error = unnumbered.empty() ? boost::asio::error::invalid_argument
+                             : is_closed_       ? boost::asio::error::operation_aborted
+                                                : put(unnumbered + std::to_string(id) + "}");
     if (error) {
       question->fail(error);
       return std::nullopt;
@@ -238,7 +240,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
   }
 
   void await_news() {
-    if (!watch_ || has_left_ || is_closed_ || is_behind() || std::exchange(is_reading_, true)) return;
+    if (!watch_ || has_ended_ || has_left_ || is_closed_ || is_behind() || std::exchange(is_reading_, true)) return;
     watch_->async_wait(watch_->wait_read, [self = shared_from_this()](error_code error) {
       self->is_reading_ = false;
       if (error == boost::asio::error::operation_aborted) return self->await_news();  // it may have been resumed since
@@ -260,7 +262,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     for (Fd& each : news.connections) connections_.push_back(std::move(each));
     for (boost::json::object& each : news.answers) answers_.push_back(std::move(each));
     for (boost::json::value& each : news.messages) keep(std::move(each));
-    has_ended_ = news.has_ended;
+    has_ended_ = has_ended_ || news.has_ended;
     wake();
     give_answers();
   }
@@ -295,9 +297,9 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     Gathering(const Gathering&) = delete;
     Gathering& operator=(const Gathering&) = delete;
     ~Gathering() {
+      state_->flushes_soon_ = flushed_soon_;
+      contain([this] { state_->flush(); });
       contain([this] {
-        state_->flushes_soon_ = flushed_soon_;
-        state_->flush();
         if (state_->answers_.empty()) return state_->go_on();
         boost::asio::post(state_->news_.get_executor(), [state = state_] { state->give_answers(); });
       });

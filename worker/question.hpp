@@ -18,6 +18,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/json_text.hpp"
+#include "common/protocol.hpp"
+
 namespace baton {
 
 class Question {
@@ -68,8 +71,9 @@ class AskedQuestion final : public Question {
 };
 
 /// The wish's line as far as the number of its id. That is added to the text, since one more member would have the
-/// object's memory laid out anew.
+/// object's memory laid out anew. Empty: JSON can't say it, or the master would not read it.
 inline std::string unnumbered(const boost::json::object& wish) {
+  if (!is_readable(wish, protocol::deepest)) return {};
   if (wish.contains("id")) {
     boost::json::object others = wish;
     others.erase("id");

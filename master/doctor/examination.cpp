@@ -114,9 +114,8 @@ void Examination::find(Check check, Verdict verdict, std::string seen, std::stri
   if (current_ == check) current_.reset();
 }
 
-/// The first in a row of each worker, as the master tells it.
-std::size_t Examination::deaths() const {
-  return patient_.count_lines("worker ", "a new one starts");
+Load::Way Examination::way(std::size_t clients) const {
+  return {patient_.place(), plan_.path, is_http_, patience_among(clients, answer_took_), {}};
 }
 
 bool Examination::is_found(Check check) const {
@@ -181,7 +180,6 @@ asio::awaitable<void> Examination::check_listener() {
     co_return;
   }
   workers_ = co_await patient_.workers();
-  deaths_before_ = deaths();
   judge_listener(start == Start::ready);
   if (start == Start::ready) {
     find(Check::ready, Verdict::ok, fmt::format("within {} ms: {}", took.count(), sign_of(options.ready)));
@@ -217,6 +215,7 @@ asio::awaitable<void> Examination::check_answers() {
   begin(Check::answers);
   Visitor visitor(executor_, patient_.place(), plan_.path);
   const Visit visit = co_await visitor.ask(false);
+  answer_took_ = visit.took;
   if (visit.fate == Fate::answered)
     co_return find(Check::answers, Verdict::ok,
                    fmt::format("HTTP {} for {} in {:.1f} ms", visit.status, plan_.path, milliseconds(visit.took)));
@@ -267,9 +266,14 @@ asio::awaitable<void> Examination::check_shares() {
     for (Visitor& each : visitors) co_await each.ask(false);
   }
   const std::size_t all = taken[0] + taken[1];
+  const bool is_blind = all < rounds;
   const std::string seen = fmt::format("of {} connections {} and {}", all, taken[0], taken[1]);
-  if (all == 0)
-    find(Check::shares, Verdict::skipped, "who has which connection can't be seen (are its processes another user's?)");
+  if (is_blind)
+    find(Check::shares, Verdict::skipped,
+         fmt::format("who has which connection can't be seen ({})",
+                     plan_.defers_accept()
+                         ? "with --defer-accept, a program that answers to the first byte ends it first"
+                         : "are its processes another user's?"));
   else if (taken[0] > 0 && taken[1] > 0)
     find(Check::shares, Verdict::ok,
          fmt::format("{} (busiest ÷ mean {:.2f})", seen,
@@ -291,13 +295,17 @@ asio::awaitable<void> Examination::check_descriptors() {
     return descriptors_of(all);
   };
   const Descriptors before = count();
-  Load load(executor_, {patient_.place(), plan_.path, is_http_});
-  load.start(4, requests);
+  const std::vector<Family> families = families_of(workers_);
+  const std::string words_before = patient_.last_words(3);
+  constexpr unsigned clients = 4;
+  Load load(executor_, way(clients));
+  load.start(clients, requests);
   co_await patient_.wait_for([&] { return load.has_ended(); }, from_now(30s));
   load.stop();
   // What has been answered is closed a moment later.
   co_await patient_.wait_for([&] { return total(count()) <= total(before); }, from_now(2s));
-  if (deaths() > deaths_before_) {
+  if (first_ended(families) != nullptr) {
+    co_await patient_.wait_for([&] { return patient_.last_words(3) != words_before; }, from_now(1s));
     reason_ = "a worker ended while it was asked";
     co_return find(Check::descriptors, Verdict::failed, fmt::format("{}: {}", reason_, patient_.last_words(3)),
                    "see why it ends: a worker answers until it gets TERM");

@@ -3,11 +3,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "master/doctor/load.hpp"
 #include "master/doctor/patient.hpp"
 #include "master/doctor/plan.hpp"
 #include "master/doctor/report.hpp"
@@ -15,7 +17,10 @@
 namespace baton::doctor {
 
 class Family;
-class Visitor;
+
+std::vector<Family> families_of(const std::vector<SeenWorker>& workers);
+/// Whose worker has ended; null: nobody's.
+const Family* first_ended(const std::vector<Family>& families);
 
 class Examination {
  public:
@@ -46,7 +51,7 @@ class Examination {
 
   void begin(Check check) { current_ = check; }
   void find(Check check, Verdict verdict, std::string seen, std::string way_out = {});
-  [[nodiscard]] std::size_t deaths() const;
+  [[nodiscard]] Load::Way way(std::size_t clients) const;
   [[nodiscard]] bool is_found(Check check) const;
   [[nodiscard]] bool has_failed(Check check) const;
 
@@ -57,8 +62,8 @@ class Examination {
   std::vector<Finding> findings_;
   std::optional<Check> current_ = Check::ready;
   bool is_http_ = true;
-  std::size_t deaths_before_ = 0;  ///< when it was ready
-  std::string reason_;             ///< why nothing more is looked at
+  std::chrono::microseconds answer_took_{0};
+  std::string reason_;  ///< why nothing more is looked at
 };
 
 }  // namespace baton::doctor

@@ -24,20 +24,6 @@ std::chrono::milliseconds time_alone(const Options& options) {
   return std::min(most, options.drain_timeout);
 }
 
-std::vector<Family> families_of(const std::vector<SeenWorker>& workers) {
-  std::vector<Family> families;
-  families.reserve(workers.size());
-  for (const SeenWorker& each : workers) families.emplace_back(each.pid);
-  return families;
-}
-
-/// Whose worker has ended; null: nobody's.
-const Family* first_ended(const std::vector<Family>& families) {
-  const auto found =
-      std::find_if(families.begin(), families.end(), [](const Family& each) { return each.has_worker_ended(); });
-  return found == families.end() ? nullptr : &*found;
-}
-
 std::string names_of(const std::vector<pid_t>& processes) {
   constexpr std::size_t shown = 3;
   std::string names;
@@ -49,14 +35,19 @@ std::string names_of(const std::vector<pid_t>& processes) {
 /// Some clients speak as soon as they are connected, and some later, as all do over a network: a program may have
 /// accepted these, and not have heard them yet, when it is told to stop.
 class Crowd {
+  static constexpr unsigned prompt_clients = 4;
+  static constexpr unsigned late_clients = 8;  ///< so many that each of two workers has one of them at any time
+
  public:
+  static constexpr unsigned clients = prompt_clients + late_clients;
+
   Crowd(const asio::any_io_executor& executor, const Load::Way& way)
-      : prompt_(executor, way), late_(executor, {way.place, way.path, way.is_http, lateness}) {}
+      : prompt_(executor, way), late_(executor, {way.place, way.path, way.is_http, way.patience, lateness}) {}
 
   void start() {
     constexpr std::size_t most = 100'000;
-    prompt_.start(4, most);
-    late_.start(8, most);  // so many that each of two workers has one of them at any time
+    prompt_.start(prompt_clients, most);
+    late_.start(late_clients, most);
   }
   void stop() {
     prompt_.stop();
@@ -75,7 +66,7 @@ class Crowd {
   [[nodiscard]] bool has_ended() const { return prompt_.has_ended() && late_.has_ended(); }
   [[nodiscard]] std::size_t asked() const { return prompt_.asked() + late_.asked(); }
   [[nodiscard]] bool has_lost() const { return prompt_.lost() + late_.lost() > 0; }
-  [[nodiscard]] bool has_lost_late_ones() const { return late_.lost() > prompt_.lost(); }
+  [[nodiscard]] bool has_lost_late_ones_alone() const { return late_.lost() > 0 && prompt_.lost() == 0; }
   [[nodiscard]] std::string losses() const {
     const std::string of_late = late_.losses();
     const std::string late = of_late.empty() ? "" : fmt::format("of those who speak {} late {}", lateness, of_late);
@@ -100,10 +91,23 @@ constexpr std::string_view way_to_stop =
 
 }  // namespace
 
+std::vector<Family> families_of(const std::vector<SeenWorker>& workers) {
+  std::vector<Family> families;
+  families.reserve(workers.size());
+  for (const SeenWorker& each : workers) families.emplace_back(each.pid);
+  return families;
+}
+
+const Family* first_ended(const std::vector<Family>& families) {
+  const auto found =
+      std::find_if(families.begin(), families.end(), [](const Family& each) { return each.has_worker_ended(); });
+  return found == families.end() ? nullptr : &*found;
+}
+
 asio::awaitable<void> Examination::check_drains() {
   begin(Check::drains);
   constexpr std::size_t enough = 40;
-  Crowd crowd(executor_, {patient_.place(), plan_.path, is_http_});
+  Crowd crowd(executor_, way(Crowd::clients));
   crowd.start();
   co_await patient_.wait_for([&] { return crowd.has_asked(enough); }, from_now(10s));
   const auto& options = plan_.options;
@@ -114,8 +118,8 @@ asio::awaitable<void> Examination::check_drains() {
   co_await patient_.wait_for([&] { return crowd.has_asked(enough); }, from_now(10s));
   crowd.stop();
   co_await patient_.wait_for([&] { return crowd.has_ended(); }, from_now(10s));
-  const std::string seen = fmt::format("{} requests by 12 clients during a reload", crowd.asked());
-  const bool can_defer = crowd.has_lost_late_ones() && !plan_.defers_accept();
+  const std::string seen = fmt::format("{} requests by {} clients during a reload", crowd.asked(), Crowd::clients);
+  const bool can_defer = crowd.has_lost_late_ones_alone() && !plan_.defers_accept();
   if (!outcome.at("ok").as_bool())
     find(Check::drains, Verdict::failed,
          fmt::format("the reload: {}; last words: {}", member_text(outcome, "message"), patient_.last_words(3)),

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <string_view>
@@ -20,6 +21,10 @@ constexpr std::array<std::string_view, 6> loss_names{"", "", "cut off", "reset",
 
 }  // namespace
 
+std::chrono::milliseconds patience_among(std::size_t clients, std::chrono::microseconds alone) {
+  return std::max(Visitor::usual_patience, std::chrono::ceil<std::chrono::milliseconds>(2 * clients * alone));
+}
+
 Load::Load(asio::any_io_executor executor, Way way) : executor_(std::move(executor)), way_(std::move(way)) {}
 
 void Load::start(unsigned clients, std::size_t most) {
@@ -32,13 +37,15 @@ asio::awaitable<void> Load::ask_on(asio::any_io_executor executor, Way way, std:
   asio::steady_timer silence(executor);
   while (!tally->stops && tally->asked < tally->most) {
     ++tally->asked;
-    Visitor visitor(executor, way.place, way.path);
-    if (way.lateness.count() > 0) {
-      const bool is_heard = co_await visitor.connect();
+    Visitor visitor(executor, way.place, way.path, way.patience);
+    Visit visit;
+    visit.fate = Fate::refused;
+    const bool is_heard = co_await visitor.connect();
+    if (is_heard && way.lateness.count() > 0) {
       silence.expires_after(way.lateness);
-      if (is_heard) co_await silence.async_wait(asio::use_awaitable);
+      co_await silence.async_wait(asio::use_awaitable);
     }
-    const Visit visit = co_await visitor.ask(false);
+    if (is_heard) visit = co_await visitor.ask(false);
     ++tally->fates.at(static_cast<std::size_t>(visit.fate));
   }
   --tally->clients;

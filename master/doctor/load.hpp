@@ -14,12 +14,16 @@
 
 namespace baton::doctor {
 
+/// For an answer where so many clients ask programs that may take one after the other, each as long as it took alone.
+std::chrono::milliseconds patience_among(std::size_t clients, std::chrono::microseconds alone);
+
 class Load {
  public:
   struct Way {
     boost::asio::ip::tcp::endpoint place;
     std::string path;
-    bool is_http = true;                    ///< else the end of a connection is an answer
+    bool is_http = true;  ///< else the end of a connection is an answer
+    std::chrono::milliseconds patience = Visitor::usual_patience;
     std::chrono::milliseconds lateness{0};  ///< from the connection to the request, as over a network
   };
 

@@ -21,7 +21,6 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-constexpr std::chrono::seconds patience{5};
 constexpr std::uint64_t most_body = std::uint64_t{64} << 20;
 
 Fate fate_of(const error_code& error, bool has_begun) {
@@ -36,12 +35,13 @@ Fate fate_of(const error_code& error, bool has_begun) {
 
 }  // namespace
 
-Visitor::Visitor(const asio::any_io_executor& executor, asio::ip::tcp::endpoint place, std::string path)
-    : stream_(executor), place_(std::move(place)), path_(std::move(path)) {}
+Visitor::Visitor(const asio::any_io_executor& executor, asio::ip::tcp::endpoint place, std::string path,
+                 std::chrono::milliseconds patience)
+    : stream_(executor), place_(std::move(place)), path_(std::move(path)), patience_(patience) {}
 
 asio::awaitable<bool> Visitor::connect() {
   error_code error;
-  stream_.expires_after(patience);
+  stream_.expires_after(patience_);
   co_await stream_.async_connect(place_, asio::redirect_error(asio::use_awaitable, error));
   if (error) stream_.close();
   co_return !error;
@@ -76,7 +76,7 @@ asio::awaitable<Visit> Visitor::ask(bool stays) {
                         (stays ? "\r\n" : "Connection: close\r\n\r\n");
   request.erase(0, std::exchange(sent_, 0));
   error_code error;
-  stream_.expires_after(patience);
+  stream_.expires_after(patience_);
   // A server may have answered, or ended, before it has read all of this: what came is read anyway.
   co_await asio::async_write(stream_, asio::buffer(request), asio::redirect_error(asio::use_awaitable, error));
   http::response_parser<http::string_body> parser;

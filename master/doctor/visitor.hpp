@@ -32,7 +32,10 @@ struct Visit {
 
 class Visitor {
  public:
-  Visitor(const boost::asio::any_io_executor& executor, boost::asio::ip::tcp::endpoint place, std::string path);
+  static constexpr std::chrono::milliseconds usual_patience{5000};
+
+  Visitor(const boost::asio::any_io_executor& executor, boost::asio::ip::tcp::endpoint place, std::string path,
+          std::chrono::milliseconds patience = usual_patience);
 
   /// Whether somebody listens.
   boost::asio::awaitable<bool> connect();
@@ -50,6 +53,7 @@ class Visitor {
   boost::beast::tcp_stream stream_;
   boost::asio::ip::tcp::endpoint place_;
   std::string path_;
+  std::chrono::milliseconds patience_;
   boost::beast::flat_buffer buffer_;
   std::size_t sent_ = 0;  ///< of the next request
 };

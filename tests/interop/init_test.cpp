@@ -62,6 +62,27 @@ TEST_CASE("init: without a command it is for baton's own workers") {
   CHECK(answering_pid(baton.address()) == baton.pids().front());
 }
 
+TEST_CASE("init: the unit runs as the user and the group that were named") {
+  if (::geteuid() != 0) {
+    WARN("only root can name another user");
+    return;
+  }
+  const auto [flags, user, group] = GENERATE(table<Words, std::string, std::string>({
+      {{"--user", "33"}, "DynamicUser=no\nUser=33\n", ""},
+      {{"--user", "33:4"}, "DynamicUser=no\nUser=33\n", "Group=4\n"},
+      {{"--user", "33", "--group", "4"}, "DynamicUser=no\nUser=33\n", "Group=4\n"},
+      {{"--group", "4"}, "DynamicUser=yes\n", "Group=4\n"},
+  }));
+  CAPTURE(flags);
+  const Directory directory;
+  Words arguments = flags;
+  arguments.insert(arguments.end(), {"--", "/bin/true"});
+  CHECK(Initialized(directory, arguments).end == "code 0");
+  const std::string unit = read_file(directory / "baton.service");
+  CHECK(unit.find("\n" + user + group + "RuntimeDirectory=") != std::string::npos);
+  CHECK(unit.find("\nGroup=") == (group.empty() ? std::string::npos : unit.find("\n" + group)));
+}
+
 TEST_CASE("init: nothing is overwritten, unless that was asked for") {
   const Directory directory;
   write_file(directory / "baton.service", "mine");

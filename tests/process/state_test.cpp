@@ -106,7 +106,7 @@ TEST_CASE("a worker that does not read is told apart from one that is not there,
         std::string::npos);
   CHECK(message_of(ask_control(connection, "POST /send", R"({"to":2,"message":1})")) == "there is no worker 2");
   CHECK(ask_control(connection, "POST /send", R"({"to":1,"message":")" + std::string(1'049'000, 'x') + "\"}").status ==
-        400);
+        413);
 }
 
 TEST_CASE("baton's own workers take no messages, and say so, and a state file that is none is refused") {

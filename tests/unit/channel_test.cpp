@@ -57,6 +57,18 @@ TEST_CASE("a value as deep as programs send them is read") {
   CHECK(batch.frames.size() == 1);
 }
 
+TEST_CASE("behind a line that is too long nothing is read, however often") {
+  auto [near, far] = make_channel_pair();
+  Channel receiver(std::move(far), Channel::Limits{.line = 1000});
+  const auto write = [socket = near.get()](const std::string& text) {
+    REQUIRE(::send(socket, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  };
+  write(std::string(3000, ' '));
+  CHECK(receiver.receive().closed);
+  write("]\n");
+  CHECK(receiver.receive().faults.size() == 1);
+}
+
 TEST_CASE("a number that can't be written again is not taken for JSON") {
   auto [near, far] = make_channel_pair();
   Channel sender(std::move(near));

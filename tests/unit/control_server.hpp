@@ -119,6 +119,9 @@ struct ControlAnswer {
   bool keeps_alive = false;
   [[nodiscard]] boost::json::object json() const { return boost::json::parse(body).as_object(); }
   [[nodiscard]] std::string message() const { return std::string(json().at("message").as_string()); }
+  /// Of what the shared state refuses.
+  [[nodiscard]] std::string code() const { return std::string(json().at("code").as_string()); }
+  [[nodiscard]] std::string error() const { return std::string(json().at("error").as_string()); }
 };
 
 class ControlPeer {

@@ -150,18 +150,23 @@ TEST_CASE("control: the shared state by its paths, with versions, times, sums, p
   CHECK(body("PUT /state/%C3%A4", "1") == R"(200 {"version":7})");
   CHECK(body("GET /state?prefix=%C3%A4") == R"(200 {"entries":[{"key":"ä","value":1,"version":7}],"more":false})");
   CHECK(peer.request("GET /state?after=%FF").status == 400);
-  CHECK(peer.request("PUT /state/n", "{").message().starts_with("the body is not JSON"));
+  CHECK(peer.request("PUT /state/n", "{").error().starts_with("the body is not JSON"));
   CHECK(peer.request("PUT /state/n", "[{\"x\":-1e400}]").status == 400);  // which would be written as -Infinity
   CHECK(peer.request("POST /send", R"({"to":1,"message":1e400})").status == 400);
   CHECK(peer.request("GET /state/n").status == 404);
   CHECK(peer.request("PUT /state/n", '"' + std::string(70'000, 'x') + '"').status == 413);
-  CHECK(peer.request("PUT /state/n?version=x", "1").status == 400);
-  CHECK(peer.request("POST /state/n?add=many").message() == "\"many\" is no whole number of 64 bits");
+  CHECK(peer.request("POST /state/n?add=many").error() == "\"many\" is no whole number of 64 bits");
   CHECK(peer.request("GET /state?limit=0").status == 400);
-  CHECK(peer.request("PUT /state/n?ttl=0", "1").message() == "a ttl is longer than nothing");
-  CHECK(peer.request("GET /state/%2").status == 400);
-  CHECK(peer.request("PUT /state/a%FF", "1").message() == "a key is UTF-8");
-  CHECK(peer.request("GET /state?watch=maybe").status == 400);
+  CHECK(peer.request("PUT /state/n?ttl=0", "1").error() == "a ttl is longer than nothing");
+  for (const char* each : {"GET /state/%2", "GET /state?x=1", "GET /state?watch=maybe", "PUT /state/n?version=x",
+                           "GET /state?limit=0&limit=1", "DELETE /state/n?ttl=1s"}) {
+    CAPTURE(each);
+    const ControlAnswer refused = peer.request(each);
+    CHECK(refused.status == 400);
+    CHECK(refused.code() == "malformed");
+    CHECK_FALSE(refused.error().empty());
+  }
+  CHECK(peer.request("PUT /state/a%FF", "1").error() == "a key is UTF-8");
   CHECK(peer.request("GET /state/").status == 404);
   const ControlAnswer wrong = peer.request("PATCH /state/n");
   CHECK(wrong.status == 405);
@@ -176,6 +181,11 @@ TEST_CASE("control: a message is what the body says, and a wrong one is refused"
   const ControlAnswer answer = peer.request("POST /send", R"({"to":2,"message":{"a":1},"timeout":"2s"})");
   CHECK(answer.body == "{\"ok\":true,\"message\":\"asked\",\"reply\":{\"y\":1}}\n");
   CHECK(server.commands.asked.back().what == "send 2 {\"a\":1} within 2000");
+  const auto nested = [](std::size_t levels) {
+    return R"({"to":2,"message":)" + std::string(levels, '[') + std::string(levels, ']') + "}";
+  };
+  CHECK(peer.request("POST /send", nested(32)).status == 200);
+  CHECK(peer.request("POST /send", nested(33)).message() == "the body is not JSON: too deep");
   const auto [code, status] = GENERATE(table<std::string, unsigned>({{"late", 409}, {"too_large", 413}}));
   server.commands.on_ask = [&, code = code](const std::string&, const Done& done) { done({false, "no", {}, code}); };
   const ControlAnswer refused = peer.request("POST /send", R"({"to":2,"message":1})");

@@ -8,6 +8,7 @@
 #include <boost/json/parse.hpp>
 
 #include "common/error.hpp"
+#include "master/doctor/load.hpp"
 #include "master/doctor/plan.hpp"
 #include "master/doctor/processes.hpp"
 #include "master/doctor/report.hpp"
@@ -84,6 +85,13 @@ TEST_CASE("doctor: its own flags are taken, baton's are passed on and checked") 
   CHECK(contains(message_of<UsageError>([] { parse_plan({"--path", "/a b", "--", "x"}); }), "no path"));
   CHECK(contains(message_of<UsageError>([] { parse_plan({"--timeout", "0", "--", "x"}); }), "leaves no time"));
   CHECK(contains(message_of<UsageError>([] { parse_plan({"--ready", "now", "--", "x"}); }), "--ready"));
+}
+
+TEST_CASE("doctor: a slow program's clients are more patient, the more there are") {
+  using namespace std::chrono_literals;
+  CHECK(patience_among(12, 2ms) == 5s);
+  CHECK(patience_among(12, 1s) == 24s);
+  CHECK(patience_among(4, 1s) == 8s);
 }
 
 TEST_CASE("doctor: what this process has open, and who belongs to it") {

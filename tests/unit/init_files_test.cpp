@@ -15,6 +15,15 @@ std::string line_for(const SettingDescription& setting) {
   return text.substr(text.rfind('\n', text.size() - 2) + 1);
 }
 
+Service service_of(const std::string& config, const std::vector<std::string>& command, const std::string& directory) {
+  Service service;
+  service.baton = "/usr/bin/baton";
+  service.config = config;
+  service.command = command;
+  service.directory = directory;
+  return service;
+}
+
 }  // namespace
 
 TEST_CASE("init: a setting that was given is set, another is a comment with its default") {
@@ -62,25 +71,30 @@ TEST_CASE("init: each default that stands in the file is one that baton takes") 
 }
 
 TEST_CASE("init: a unit runs what was given, whatever is in it") {
-  const std::string unit = unit_text(
-      {"/usr/bin/baton", "/srv/a b/baton.toml", {"/bin/x", "50%", "$HOME", "a\"b\\", ""}, "/srv/100%", "", "", {}});
+  const std::string unit =
+      unit_text(service_of("/srv/a b/baton.toml", {"/bin/x", "50%", "$HOME", "a\"b\\", ""}, "/srv/100%"));
   CHECK(unit.starts_with("[Unit]\nDescription=baton, with /bin/x\n"));
   CHECK(contains(unit,
                  "\nWorkingDirectory=/srv/100%%\nExecStart=/usr/bin/baton -c \"/srv/a b/baton.toml\" --control "
                  "/run/baton/control.sock -- /bin/x 50%% $$HOME \"a\\\"b\\\\\" \"\"\n"));
   CHECK(contains(unit, "\nDynamicUser=yes\n"));
   CHECK(contains(unit, "\nProtectHome=read-only\n"));
-  const std::string plain = unit_text({"/usr/bin/baton", "/b.toml", {}, "/", "1000", "", {}});
+  Service of_a_user = service_of("/b.toml", {}, "/");
+  of_a_user.user = "1000";
+  of_a_user.group = "4";
+  const std::string plain = unit_text(of_a_user);
   CHECK(contains(plain, "\nExecStart=/usr/bin/baton -c /b.toml --control /run/baton/control.sock\n"));
-  CHECK(contains(plain, "\nDynamicUser=no\nUser=1000\n"));
+  CHECK(contains(plain, "\nDynamicUser=no\nUser=1000\nGroup=4\n"));
   CHECK_FALSE(contains(plain, "ReadWritePaths="));
   CHECK(contains(plain, "\nPrivateTmp=yes\n"));
 }
 
 TEST_CASE("init: a unit lets it write where it was told to, and no further") {
-  Service service{"/usr/bin/baton", "/b.toml", {"/bin/x"}, "/srv/shop", "", "/srv/shop/c.sock", {}};
-  service.written = {"state.db",         "/var/log/a $b/{worker}.log", "/var/log/a $b/x",
-                     "/run/baton/x.pid", "/var/lib/baton/s.db",        "/srv/shop/c.sock"};
+  Service service = service_of("/b.toml", {"/bin/x"}, "/srv/shop");
+  service.control = "/srv/shop/c.sock";
+  service.written = {
+      "state.db",        "/var/log/a $b/{worker}/out.log", "/var/log/a $b/x", "/run/baton/x.pid", "/var/lib/baton/s.db",
+      "/srv/shop/c.sock"};
   const std::string unit = unit_text(service);
   CHECK(contains(unit, "\nReadWritePaths=-/srv/shop \"-/var/log/a $b\"\n"));
   CHECK(contains(unit, "\nExecStart=/usr/bin/baton -c /b.toml -- /bin/x\n"));
@@ -98,7 +112,10 @@ TEST_CASE("init: a unit has a /tmp of its own, unless something of it is there")
           {"/b", "/c", "/x", "/d", "/tmp/f", "no"},
           {"/b", "/c", "/x", "/tmpfile", "/var/tmpfile", "yes"},
       }));
-  CHECK(contains(unit_text({baton, config, {command}, directory, "", "", {written}}), "\nPrivateTmp=" + own + "\n"));
+  Service service = service_of(config, {command}, directory);
+  service.baton = baton;
+  service.written = {written};
+  CHECK(contains(unit_text(service), "\nPrivateTmp=" + own + "\n"));
 }
 
 }  // namespace baton::test

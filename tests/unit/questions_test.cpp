@@ -4,6 +4,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/json/serialize.hpp>
 #include <functional>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,6 +52,41 @@ TEST_CASE("a wish is numbered anew, whatever number it has") {
   CHECK(unnumbered({{"baton", "get"}}) == R"({"baton":"get","id":)");
   CHECK(unnumbered({{"id", 5}, {"baton", "get"}}) == R"({"baton":"get","id":)");
   CHECK(unnumbered({}) == R"({"id":)");
+}
+
+TEST_CASE("what JSON can't say, or nobody would read, is not asked, and not said") {
+  boost::json::value deep = boost::json::array();
+  for (std::size_t i = 1; i < protocol::deepest; ++i) deep = boost::json::array{std::move(deep)};
+  const double infinite = std::numeric_limits<double>::infinity();
+  Company company;
+  for (const boost::json::value& value :
+       {boost::json::value(infinite), boost::json::value{1, {{"x", -infinite}}}, deep}) {
+    CAPTURE(value.is_array());
+    error_code asked;
+    company.member->async_ask({{"baton", "put"}, {"key", "a"}, {"value", value}},
+                              [&](error_code error, const boost::json::object&) { asked = error; });
+    company.run_until([&] { return asked.failed(); });
+    CHECK(asked == asio::error::invalid_argument);
+    CHECK(company.member->send({{"say", value}}) == asio::error::invalid_argument);
+    CHECK(company.member->reply({{"id", 1}}, value) == asio::error::invalid_argument);
+  }
+  CHECK_FALSE(company.has_said_more());
+  CHECK_FALSE(company.member->send(deep));
+  CHECK(company.heard() == deep);
+}
+
+TEST_CASE("a list brings values as deep as they were put") {
+  const std::size_t levels = protocol::deepest - 1;
+  Company company;
+  AskedCount list;
+  list.ask(*company.member);
+  const auto asked = company.heard();
+  company.master.send(R"({"baton":"state","id":)" + boost::json::serialize(asked.at("id")) +
+                      R"(,"value":7,"entries":[{"value":)" + std::string(levels, '[') + std::string(levels, ']') +
+                      "}]}");
+  company.run_until([&] { return list.is_here; });
+  CHECK_FALSE(list.error);
+  CHECK(list.value.at("entries").as_array().size() == 1);
 }
 
 TEST_CASE("answers that come together are given in one turn of the loop, and what they ask goes out together") {
