@@ -66,7 +66,7 @@ class Crowd {
   [[nodiscard]] bool has_ended() const { return prompt_.has_ended() && late_.has_ended(); }
   [[nodiscard]] std::size_t asked() const { return prompt_.asked() + late_.asked(); }
   [[nodiscard]] bool has_lost() const { return prompt_.lost() + late_.lost() > 0; }
-  [[nodiscard]] bool has_lost_late_ones_alone() const { return late_.lost() > 0 && prompt_.lost() == 0; }
+  [[nodiscard]] bool has_lost_late_ones() const { return late_.lost() > 0; }
   [[nodiscard]] std::string losses() const {
     const std::string of_late = late_.losses();
     const std::string late = of_late.empty() ? "" : fmt::format("of those who speak {} late {}", lateness, of_late);
@@ -74,7 +74,7 @@ class Crowd {
   }
 
  private:
-  static constexpr std::chrono::milliseconds lateness{20};
+  static constexpr std::chrono::milliseconds lateness{50};
 
   Load prompt_;
   Load late_;
@@ -85,7 +85,8 @@ class Crowd {
 constexpr std::string_view way_to_drain =
     "on the stop signal accept no more, answer what was accepted, then end; what the kernel has queued is the "
     "siblings'";
-constexpr std::string_view way_to_be_heard = "; or --defer-accept 10s, with which it is handed only who has spoken";
+constexpr std::string_view way_to_be_heard =
+    "; those who had not spoken yet --defer-accept 10s leaves to the next worker";
 constexpr std::string_view way_to_stop =
     "on the stop signal close the listener, finish what is being answered, close idle connections, and end";
 
@@ -119,7 +120,7 @@ asio::awaitable<void> Examination::check_drains() {
   crowd.stop();
   co_await patient_.wait_for([&] { return crowd.has_ended(); }, from_now(10s));
   const std::string seen = fmt::format("{} requests by {} clients during a reload", crowd.asked(), Crowd::clients);
-  const bool can_defer = crowd.has_lost_late_ones_alone() && !plan_.defers_accept();
+  const bool can_defer = crowd.has_lost_late_ones() && !plan_.defers_accept();
   if (!outcome.at("ok").as_bool())
     find(Check::drains, Verdict::failed,
          fmt::format("the reload: {}; last words: {}", member_text(outcome, "message"), patient_.last_words(3)),
