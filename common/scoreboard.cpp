@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <utility>
 
@@ -56,7 +57,10 @@ MappedSlots::~MappedSlots() {
 Scoreboard::Scoreboard(std::size_t slots)
     : memory_(check(::memfd_create("baton-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create")),
       taken_(slots) {
-  check(::ftruncate(memory_.get(), static_cast<off_t>(slots * sizeof(Slot))), "ftruncate(scoreboard)");
+  const std::size_t size = slots * sizeof(Slot);
+  if (::ftruncate(memory_.get(), static_cast<off_t>(size)) == -1)
+    throw StartError(fmt::format("can't make a scoreboard of {} bytes: {}{}", size, describe_errno(errno),
+                                 errno == EFBIG ? " (ulimit -f allows less: raise it)" : ""));
   check(::fcntl(memory_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), "fcntl(F_ADD_SEALS)");
   slots_ = MappedSlots(memory_, 0, slots);
 }

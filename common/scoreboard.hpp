@@ -96,7 +96,7 @@ class MappedSlots {
 /// The master's: makes the memory, and gives slots away. Owns both.
 class Scoreboard {
  public:
-  /// Memory is only used for slots that were given away. Throws std::system_error.
+  /// Memory is only used for slots that were given away. Throws StartError, std::system_error.
   explicit Scoreboard(std::size_t slots);
 
   /// To be sent to workers. It can't be shrunk, so that reading it never fails.

@@ -88,7 +88,7 @@ struct ChildSetup {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    // Ignored signals stay ignored over exec, and SIGPIPE is one of ours.
+    // Ignored signals stay ignored over exec, and some are by us.
     for (int number = 1; number < NSIG; ++number) static_cast<void>(::signal(number, SIG_DFL));
     return {};
   }

@@ -196,9 +196,9 @@ int run_master(const std::vector<std::string>& arguments) {
   check_combinations(options, options.workers);
   log::start(options.worker.log, {"master"});
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
-  // A closed standard error must not end the master, and a mask that it inherited must not keep it from being stopped;
-  // workers get the defaults back.
-  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  // Neither a closed standard error nor a file at the limit of its size (ulimit -f) must end the master, and a mask
+  // that it inherited must not keep it from being stopped; workers get the defaults back.
+  for (const int each : {SIGPIPE, SIGXFSZ}) static_cast<void>(std::signal(each, SIG_IGN));
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

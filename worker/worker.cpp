@@ -395,7 +395,7 @@ int run_worker(const std::vector<std::string>& arguments) {
   const int number = inherited_number();
   log::start(values.log, {"worker", number});
   ::prctl(PR_SET_NAME, "baton-worker");
-  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  for (const int each : {SIGPIPE, SIGXFSZ}) static_cast<void>(std::signal(each, SIG_IGN));
   return Worker(take_inherited_channel(), values).run();
 }
 

@@ -197,15 +197,21 @@ asio::awaitable<void> Examination::check_listener() {
          way_to_get_ready(options.ready));
 }
 
+/// How many workers hold the listener, be it by one that they have started.
+std::size_t Examination::holders() const {
+  const auto inodes = listening_inodes(patient_.place().port());
+  return static_cast<std::size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const SeenWorker& each) {
+    return holds_any(family_of(each.pid), inodes);
+  }));
+}
+
 void Examination::judge_listener(bool is_ready) {
   const Options& options = plan_.options;
-  const auto inodes = listening_inodes(patient_.place().port());
-  const auto holding = std::count_if(workers_.begin(), workers_.end(),
-                                     [&](const SeenWorker& each) { return holds_any(family_of(each.pid), inodes); });
+  const std::size_t holding = holders();
   const std::string seen = fmt::format("{} of {} workers hold it", holding, workers_.size());
   if (hands_connections(options.policy))
     find(Check::listener, Verdict::skipped, fmt::format("under {} baton accepts", name(options.policy)));
-  else if (holding == static_cast<std::ptrdiff_t>(workers_.size()))
+  else if (holding == workers_.size())
     find(Check::listener, Verdict::ok, seen);
   else if (is_ready || options.ready == Readiness::accepts || options.ready == Readiness::handle)
     find(Check::listener, Verdict::failed, seen, way_to_listen(options.dialect));
@@ -311,6 +317,13 @@ asio::awaitable<void> Examination::check_descriptors() {
     reason_ = "a worker ended while it was asked";
     co_return find(Check::descriptors, Verdict::failed, fmt::format("{}: {}", reason_, patient_.last_words(3)),
                    "see why it ends: a worker answers until it gets TERM");
+  }
+  if (!hands_connections(plan_.options.policy) && holders() < workers_.size()) {
+    reason_ = "a worker has closed the listener";
+    co_return find(
+        Check::descriptors, Verdict::failed,
+        fmt::format("{} of {} workers hold the listener after {} requests", holders(), workers_.size(), load.asked()),
+        way_to_listen(plan_.options.dialect));
   }
   const Descriptors after = count();
   const std::string seen =

@@ -44,6 +44,7 @@ class Examination {
   enum class Start : std::uint8_t { ready, late, ended };
   boost::asio::awaitable<Start> become_ready();
   void judge_listener(bool is_ready);
+  [[nodiscard]] std::size_t holders() const;
   boost::asio::awaitable<std::optional<std::size_t>> owner_of(Visitor& visitor);
   boost::asio::awaitable<void> settle(std::size_t count, TimePoint end);
   boost::asio::awaitable<void> check_descendants(const Family& family);

@@ -61,6 +61,9 @@ while not is_ending or broken == "resets":
         if broken == "leaks":
             leaked.append(open("/dev/null"))
         answered += 1
+        if broken == "lets-go" and answered > 60 and number == "2":
+            listener.close()
+            signal.pause()
         if broken == "ends" and answered > 60:
             print("cannot go on", file=sys.stderr, flush=True)
             os._exit(3)

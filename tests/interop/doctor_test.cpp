@@ -197,6 +197,9 @@ TEST_CASE("doctor: a worker that closes its listener") {
 TEST_CASE("doctor: a worker that leaks a descriptor with each request") {
   is_broken("leaks", "descriptors", " × /dev/null");
 }
+TEST_CASE("doctor: a worker that closes its listener after a while") {
+  is_broken("lets-go", "descriptors", "1 of 2 workers hold the listener after ");
+}
 TEST_CASE("doctor: a worker that ends while it is asked") {
   is_broken("ends", "descriptors", "a worker ended while it was asked");
 }

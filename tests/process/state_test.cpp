@@ -1,5 +1,6 @@
 // Process tests. Messages to workers that don't read, and what the state file keeps beyond the master's end.
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <boost/json/parse.hpp>
 #include <csignal>
@@ -107,6 +108,29 @@ TEST_CASE("a worker that does not read is told apart from one that is not there,
   CHECK(message_of(ask_control(connection, "POST /send", R"({"to":2,"message":1})")) == "there is no worker 2");
   CHECK(ask_control(connection, "POST /send", R"({"to":1,"message":")" + std::string(1'049'000, 'x') + "\"}").status ==
         413);
+}
+
+TEST_CASE("a state file at the limit of its size is broken, and the master goes on") {
+  const Directory directory;
+  const rlimit small{2'000'000, 2'000'000};
+  Baton baton({"-w", "1", "--state-file", directory / "state.db"},
+              {{}, {}, [&] { static_cast<void>(::setrlimit(RLIMIT_FSIZE, &small)); }});
+  baton.workers();
+  Connection connection("unix:" + baton.control());
+  int status = 200;
+  for (int i = 0; i < 100 && status == 200; ++i)
+    status = ask_control(connection, fmt::format("PUT /state/k{}", i), '"' + std::string(60'000, 'x') + '"').status;
+  CHECK(status == 503);
+  CHECK(ask_control(connection, "GET /state/k0").status == 200);
+  CHECK(baton.stop(SIGTERM) == "code 0");
+}
+
+TEST_CASE("where files may not even be as long as the scoreboard, that is said with the way out") {
+  const rlimit tiny{1000, 1000};
+  Program refused(
+      {{programs::baton(), "-l", "127.0.0.1:0"}, {}, {}, [&] { static_cast<void>(::setrlimit(RLIMIT_FSIZE, &tiny)); }});
+  CHECK(refused.wait_for_end() == "code 1");
+  CHECK(refused.errors().find("bytes: file too large (ulimit -f allows less: raise it)\n") != std::string::npos);
 }
 
 TEST_CASE("baton's own workers take no messages, and say so, and a state file that is none is refused") {
