@@ -233,6 +233,10 @@ void take_message(Demand& demand, std::string_view body) {
   const auto addressee = to != nullptr ? addressee_in(*to) : std::nullopt;
   if (!addressee || message == nullptr)
     throw UsageError("the body is not of the form {\"to\":2,\"message\":…}, with a worker's number or \"all\"");
+  for (const auto& [name, value] : *object)
+    if (name != "to" && name != "message" && name != "timeout")
+      throw UsageError(
+          fmt::format("a message has no member \"{}\": it has \"to\", \"message\", \"timeout\"", excerpt(name)));
   demand.to = *addressee;
   demand.message = *message;
   if (const json::value* const time = object->if_contains("timeout")) {

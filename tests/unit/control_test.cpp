@@ -191,8 +191,9 @@ TEST_CASE("control: a message is what the body says, and a wrong one is refused"
   const ControlAnswer refused = peer.request("POST /send", R"({"to":2,"message":1})");
   CHECK(refused.status == status);
   CHECK(refused.body == "{\"ok\":false,\"message\":\"no\",\"code\":\"" + code + "\"}\n");
-  for (const char* each : {"", "[]", R"({"to":2})", R"({"message":2})", R"({"to":0,"message":2})",
-                           R"({"to":1,"message":2,"timeout":5})", R"({"to":1,"message":2,"timeout":"0"})"}) {
+  for (const char* each :
+       {"", "[]", R"({"to":2})", R"({"message":2})", R"({"to":0,"message":2})", R"({"to":1,"message":2,"timeout":5})",
+        R"({"to":1,"message":2,"timeout":"0"})", R"({"to":1,"message":2,"timout":"1s"})"}) {
     CAPTURE(each);
     CHECK(peer.request("POST /send", each).status == 400);
   }
