@@ -75,13 +75,17 @@ OutputSink::Taken OutputSink::push() {
     const ssize_t count = write_some();
     if (count >= 0) {
       waiting_.erase(0, static_cast<std::size_t>(count));
+      has_failed_ = false;
       continue;
     }
-    if (errno == EINTR) continue;
-    const bool is_full = errno == EAGAIN || errno == EWOULDBLOCK;
+    const int error = errno;
+    if (error == EINTR) continue;
+    const bool is_full = error == EAGAIN || error == EWOULDBLOCK;
     if (is_full && !is_finished_) return Taken::some;
     if (is_full && wait_for_room()) continue;
     // Nobody reads it any more, or the disk is full. The next line tries again.
+    if (!is_full && error != EPIPE && !std::exchange(has_failed_, true))
+      log::warning("{} can't be written: {}; lines are dropped until it can", name_, describe_errno(error));
     dropped_ += lines_in(waiting_) + noted_ - (noted_ > 0 ? 1 : 0);
     noted_ = 0;
     waiting_.clear();

@@ -54,6 +54,7 @@ class OutputSink : public std::enable_shared_from_this<OutputSink> {
   std::string waiting_;
   std::uint64_t dropped_ = 0;  ///< lines, since the last note
   std::uint64_t noted_ = 0;    ///< lines that a note says were dropped, which waits itself
+  bool has_failed_ = false;    ///< the last write, which has been told
   bool awaits_room_ = false;
   bool is_finished_ = false;
   std::chrono::steady_clock::time_point give_up_at_{};

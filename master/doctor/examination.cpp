@@ -122,9 +122,9 @@ bool Examination::is_found(Check check) const {
   return std::any_of(findings_.begin(), findings_.end(), [check](const Finding& each) { return each.check == check; });
 }
 
-bool Examination::has_failed(Check check) const {
+bool Examination::has_verdict(Check check, Verdict verdict) const {
   return std::any_of(findings_.begin(), findings_.end(),
-                     [check](const Finding& each) { return each.check == check && each.verdict == Verdict::failed; });
+                     [=](const Finding& each) { return each.check == check && each.verdict == verdict; });
 }
 
 Report Examination::report() const {

@@ -54,7 +54,9 @@ class Examination {
   void find(Check check, Verdict verdict, std::string seen, std::string way_out = {});
   [[nodiscard]] Load::Way way(std::size_t clients) const;
   [[nodiscard]] bool is_found(Check check) const;
-  [[nodiscard]] bool has_failed(Check check) const;
+  [[nodiscard]] bool has_failed(Check check) const { return has_verdict(check, Verdict::failed); }
+  [[nodiscard]] bool has_skipped(Check check) const { return has_verdict(check, Verdict::skipped); }
+  [[nodiscard]] bool has_verdict(Check check, Verdict verdict) const;
 
   boost::asio::any_io_executor executor_;
   const Plan& plan_;

@@ -10,6 +10,7 @@
 #include "master/doctor/load.hpp"
 #include "master/doctor/processes.hpp"
 #include "master/doctor/visitor.hpp"
+#include "master/listener_health.hpp"
 
 namespace baton::doctor {
 namespace {
@@ -151,6 +152,11 @@ void Examination::judge_descendants(const Family& family, bool is_alone) {
 asio::awaitable<void> Examination::check_end() {
   begin(Check::stops);
   const auto& options = plan_.options;
+  if (options.policy == Policy::reuseport && !queues_migrate()) {
+    constexpr std::string_view why = "under reuseport, without net.ipv4.tcp_migrate_req, no worker can be one too many";
+    find(Check::stops, Verdict::skipped, std::string(why));
+    co_return find(Check::descendants, Verdict::skipped, std::string(why));
+  }
   co_await settle(2, from_now(options.drain_timeout + 10s));
   Visitor idle(executor_, patient_.place(), plan_.path);
   Visitor other(executor_, patient_.place(), plan_.path);
@@ -195,7 +201,8 @@ asio::awaitable<void> Examination::check_channel() {
   const Dialect dialect = plan_.options.dialect;
   if (inherits_listeners(dialect))
     co_return find(Check::channel, Verdict::skipped, fmt::format("{} has no channel", name(dialect)));
-  co_await settle(1, from_now(plan_.options.drain_timeout + 10s));
+  const std::size_t left = has_skipped(Check::stops) ? 2 : 1;
+  co_await settle(left, from_now(plan_.options.drain_timeout + 10s));
   const std::vector<Family> families = families_of(workers_);
   patient_.kill_master();
   const auto began = std::chrono::steady_clock::now();

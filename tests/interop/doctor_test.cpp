@@ -126,6 +126,17 @@ TEST_CASE("doctor: Puma drops whom it has not heard, and is told of --defer-acce
   CHECK(examined.text.find("--defer-accept 10s") != std::string::npos);
   CHECK(examined.end == "code 1");
 }
+TEST_CASE("doctor: under reuseport a program that is well is not asked for what baton refuses") {
+  const Recipe recipe = recipe_named("Python, without a framework", "1337");
+  const Directory directory;
+  write_files(recipe, directory);
+  Words arguments{"--policy", "reuseport"};
+  arguments.insert(arguments.end(), recipe.arguments.begin(), recipe.arguments.end());
+  const Examined examined(arguments, directory / "");
+  INFO(examined.text);
+  CHECK(examined.with_verdict("failed").empty());
+  CHECK(examined.end == "code 0");
+}
 TEST_CASE("doctor: Python without a framework is well") {
   is_well("Python, without a framework", {"channel"});
 }

@@ -14,6 +14,7 @@
 #include "master/output_sink.hpp"
 #include "tests/support/descriptors.hpp"
 #include "tests/unit/expect.hpp"
+#include "tests/unit/surroundings.hpp"
 
 namespace baton::test {
 namespace {
@@ -147,6 +148,18 @@ TEST_CASE("a reader that sleeps does not hold the writer up, and is told how man
   CHECK(contains(text, "\nline 100\n"));
   CHECK_FALSE(contains(text, "line 9999\n"));
   CHECK(::fcntl(shared.get(), F_GETFL) == flags);
+}
+
+TEST_CASE("a file that can't be written is told of in the log, once") {
+  const CapturedErrors errors;
+  boost::asio::io_context context;
+  const auto sink =
+      std::make_shared<OutputSink>(context.get_executor(), Fd{::open("/dev/full", O_WRONLY | O_CLOEXEC)}, "/var/log/x");
+  for (int i = 0; i < 3; ++i) sink->write("line\n", 1000);
+  const std::string told = errors.text();
+  const std::string wanted = "/var/log/x can't be written: no space left on device; lines are dropped until it can";
+  CHECK(contains(told, wanted));
+  CHECK(told.find(wanted) == told.rfind(wanted));
 }
 
 TEST_CASE("lines that nobody can take any more are counted, too, and the next that can be written says so") {
