@@ -236,7 +236,7 @@ void take_message(Demand& demand, std::string_view body) {
   for (const auto& [name, value] : *object)
     if (name != "to" && name != "message" && name != "timeout")
       throw UsageError(
-          fmt::format("a message has no member \"{}\": it has \"to\", \"message\", \"timeout\"", excerpt(name)));
+          fmt::format(R"(a message has no member "{}": it has "to", "message", "timeout")", excerpt(name)));
   demand.to = *addressee;
   demand.message = *message;
   if (const json::value* const time = object->if_contains("timeout")) {
