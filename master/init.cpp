@@ -139,6 +139,8 @@ Service service_for(const Wish& wish, const Options& options, const std::string&
   if (process.account && names_group) service.group = std::to_string(process.account->group);
   service.control = options.control;
   service.written = files_written(options);
+  service.open_files = process.open_files.value_or(0);
+  service.nice = process.nice.value_or(0);
   return service;
 }
 
@@ -154,13 +156,16 @@ int run_init(const Words& arguments) {
   const std::string unit = (directory / "baton.service").string();
   const Service service = service_for(wish, options, config);
   const std::string try_it = shell_line(with_command({"baton", "-c", config}, wish.command));
+  const std::string unit_lines = unit_text(service);
   const std::string text = config_text(settings_for(wish, options), try_it);
   for (const std::string& each : {config, unit}) check_free(each, wish.may_replace);
   write(config, text, wish.may_replace);
-  write(unit, unit_text(service), wish.may_replace);
+  write(unit, unit_lines, wish.may_replace);
   fmt::print("wrote {}\nwrote {}\n\n  try it      {}\n", config, unit, try_it);
   if (!wish.command.empty())
     fmt::print("  examine it  {}\n", shell_line(with_command({"baton", "doctor", "-c", config}, wish.command)));
+  if (const std::string what = hindrance(service); !what.empty())
+    fmt::print("  mind        the user that systemd makes up {}: --user names another\n", what);
   fmt::print("  install it  install -m 644 {} /etc/systemd/system/ && systemctl enable --now baton\n",
              shell_line({unit}));
   return EXIT_SUCCESS;

@@ -63,7 +63,11 @@ std::string wrapped(std::string_view text) {
 /// "%" begins what systemd puts in; doubled it is itself.
 std::string unit_value(const std::string& text) {
   std::string value;
-  for (const char c : text) value += c == '%' ? "%%" : std::string(1, c);
+  for (const char c : text) {
+    if (c >= 0 && c < ' ')
+      throw UsageError("a path or argument with a line break, or the like, can't be written into a unit");
+    value += c == '%' ? "%%" : std::string(1, c);
+  }
   return value;
 }
 
@@ -149,12 +153,24 @@ std::string unit_text(const Service& service) {
   if (!service.group.empty()) put_in_front(unit, "RuntimeDirectory=", "Group=" + service.group + '\n');
   // It may be where the program is.
   set_line(unit, "ProtectHome", "read-only");
-  if (needs_real_tmp(service)) set_line(unit, "PrivateTmp", "no");
+  // One that is made up always has a /tmp of its own.
+  if (needs_real_tmp(service) && !service.user.empty()) set_line(unit, "PrivateTmp", "no");
+  constexpr std::uint64_t open_files = 65'536;  // of the template
+  if (service.open_files > open_files) set_line(unit, "LimitNOFILE", std::to_string(service.open_files));
+  if (service.nice < 0) put_in_front(unit, "LimitNOFILE=", fmt::format("LimitNICE={}\n", service.nice));
   // With "-": what is missing is baton's to tell, by its name.
   std::string writable;
   for (const std::string& each : directories_written(service)) writable += " " + unit_word("-" + each);
   if (!writable.empty()) put_in_front(unit, "RestrictAddressFamilies=", "ReadWritePaths=" + writable.substr(1) + '\n');
   return unit;
+}
+
+std::string hindrance(const Service& service) {
+  if (!service.user.empty()) return {};
+  std::string text;
+  for (const std::string& each : directories_written(service)) text += (text.empty() ? "can't write to " : ", ") + each;
+  if (needs_real_tmp(service)) text += fmt::format("{}sees another /tmp", text.empty() ? "" : ", and ");
+  return text;
 }
 
 }  // namespace baton

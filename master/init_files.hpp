@@ -1,6 +1,7 @@
 // Init. The text of a configuration file with every setting in it, and of a systemd unit. Pure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,9 +23,15 @@ struct Service {
   std::string group;                 ///< empty: the user's own
   std::string control;               ///< path of the control socket; empty: the unit's own
   std::vector<std::string> written;  ///< paths of the files and sockets that it makes
+  std::uint64_t open_files = 0;      ///< that its workers want to have; 0: none in particular
+  int nice = 0;                      ///< theirs
 };
 
-/// scripts/systemd/baton.service, made to run that.
+/// scripts/systemd/baton.service, made to run that. Throws UsageError for what a unit has no way to write.
 std::string unit_text(const Service& service);
+
+/// What a user that systemd makes up can't reach of what the service needs; empty: it can reach all, or a user is
+/// named.
+std::string hindrance(const Service& service);
 
 }  // namespace baton

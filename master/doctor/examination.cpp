@@ -180,6 +180,7 @@ asio::awaitable<void> Examination::check_listener() {
     co_return;
   }
   workers_ = co_await patient_.workers();
+  families_ = families_of(workers_);
   judge_listener(start == Start::ready);
   if (start == Start::ready) {
     find(Check::ready, Verdict::ok, fmt::format("within {} ms: {}", took.count(), sign_of(options.ready)));
@@ -251,6 +252,24 @@ asio::awaitable<std::optional<std::size_t>> Examination::owner_of(Visitor& visit
   co_return owner;
 }
 
+/// That no worker has ended, and none has closed the listener. What else was seen is explained by it, so that it is
+/// found in that check, and nothing more is looked at.
+asio::awaitable<bool> Examination::are_all_there(Check check) {
+  const Options& options = plan_.options;
+  if (first_ended(families_) != nullptr) {
+    const auto is_told = [this] { return patient_.last_words(3).find("a new one starts") != std::string::npos; };
+    co_await patient_.wait_for(is_told, from_now(1s));
+    reason_ = "a worker ended while it was asked";
+    find(check, Verdict::failed, fmt::format("{}: {}", reason_, patient_.last_words(3)),
+         "see why it ends: a worker answers until it gets TERM");
+  } else if (const std::size_t holding = holders(); !hands_connections(options.policy) && holding < workers_.size()) {
+    reason_ = "a worker has closed the listener";
+    find(check, Verdict::failed, fmt::format("{}: {} of {} workers hold it now", reason_, holding, workers_.size()),
+         way_to_listen(options.dialect));
+  }
+  co_return reason_.empty();
+}
+
 /// By two at a time: a worker that takes one connection after the other has no room for both.
 asio::awaitable<void> Examination::check_shares() {
   begin(Check::shares);
@@ -259,7 +278,8 @@ asio::awaitable<void> Examination::check_shares() {
   std::array<std::size_t, siblings> taken{};
   const TimePoint end = from_now(15s);
   std::size_t connections = 0;
-  while (connections < rounds * siblings && std::chrono::steady_clock::now() < end) {
+  while (connections < rounds * siblings && first_ended(families_) == nullptr &&
+         std::chrono::steady_clock::now() < end) {
     connections += siblings;
     std::array<Visitor, siblings> visitors{Visitor(executor_, patient_.place(), plan_.path),
                                            Visitor(executor_, patient_.place(), plan_.path)};
@@ -273,6 +293,8 @@ asio::awaitable<void> Examination::check_shares() {
     }
     for (Visitor& each : visitors) co_await each.ask(false);
   }
+  const bool are_there = co_await are_all_there(Check::shares);
+  if (!are_there) co_return;
   const std::size_t all = taken[0] + taken[1];
   const bool is_blind = all * 4 < connections;
   const std::string seen = fmt::format("of {} connections {} and {}", all, taken[0], taken[1]);
@@ -303,8 +325,6 @@ asio::awaitable<void> Examination::check_descriptors() {
     return descriptors_of(all);
   };
   const Descriptors before = count();
-  const std::vector<Family> families = families_of(workers_);
-  const std::string words_before = patient_.last_words(3);
   constexpr unsigned clients = 4;
   Load load(executor_, way(clients));
   load.start(clients, requests);
@@ -312,19 +332,8 @@ asio::awaitable<void> Examination::check_descriptors() {
   load.stop();
   // What has been answered is closed a moment later.
   co_await patient_.wait_for([&] { return total(count()) <= total(before); }, from_now(2s));
-  if (first_ended(families) != nullptr) {
-    co_await patient_.wait_for([&] { return patient_.last_words(3) != words_before; }, from_now(1s));
-    reason_ = "a worker ended while it was asked";
-    co_return find(Check::descriptors, Verdict::failed, fmt::format("{}: {}", reason_, patient_.last_words(3)),
-                   "see why it ends: a worker answers until it gets TERM");
-  }
-  if (!hands_connections(plan_.options.policy) && holders() < workers_.size()) {
-    reason_ = "a worker has closed the listener";
-    co_return find(
-        Check::descriptors, Verdict::failed,
-        fmt::format("{} of {} workers hold the listener after {} requests", holders(), workers_.size(), load.asked()),
-        way_to_listen(plan_.options.dialect));
-  }
+  const bool are_there = co_await are_all_there(Check::descriptors);
+  if (!are_there) co_return;
   const Descriptors after = count();
   const std::string seen =
       fmt::format("{} open before, {} after {} requests", total(before), total(after), load.asked());

@@ -12,11 +12,10 @@
 #include "master/doctor/load.hpp"
 #include "master/doctor/patient.hpp"
 #include "master/doctor/plan.hpp"
+#include "master/doctor/processes.hpp"
 #include "master/doctor/report.hpp"
 
 namespace baton::doctor {
-
-class Family;
 
 std::vector<Family> families_of(const std::vector<SeenWorker>& workers);
 /// Whose worker has ended; null: nobody's.
@@ -45,6 +44,7 @@ class Examination {
   boost::asio::awaitable<Start> become_ready();
   void judge_listener(bool is_ready);
   [[nodiscard]] std::size_t holders() const;
+  boost::asio::awaitable<bool> are_all_there(Check check);
   boost::asio::awaitable<std::optional<std::size_t>> owner_of(Visitor& visitor);
   boost::asio::awaitable<void> settle(std::size_t count, TimePoint end);
   boost::asio::awaitable<void> check_descendants(const Family& family);
@@ -62,6 +62,7 @@ class Examination {
   const Plan& plan_;
   Patient patient_;
   std::vector<SeenWorker> workers_;
+  std::vector<Family> families_;  ///< of those who are to be there until the reload
   std::vector<Finding> findings_;
   std::optional<Check> current_ = Check::ready;
   bool is_http_ = true;

@@ -128,7 +128,8 @@ asio::awaitable<void> Examination::check_drains() {
          "a second start has to work beside the first: no fixed port, file or lock of its own");
   else if (crowd.has_lost())
     find(Check::drains, Verdict::failed, fmt::format("{}: {}", seen, crowd.losses()),
-         fmt::format("{}{}", way_to_drain, can_defer ? way_to_be_heard : ""));
+         fmt::format("{}{}{}", way_to_drain, can_defer ? way_to_be_heard : "",
+                     can_defer && options.listen.empty() ? " (with -l, which names the port)" : ""));
   else
     find(Check::drains, Verdict::ok, seen + ", none lost");
 }

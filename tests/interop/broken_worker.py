@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 
-broken = sys.argv[1]
+broken = sys.argv[1].removesuffix("-early")
+patience = 3 if sys.argv[1].endswith("-early") else 60
 number = os.environ.get("BATON_WORKER")
 is_ending = False
 
@@ -61,10 +62,10 @@ while not is_ending or broken == "resets":
         if broken == "leaks":
             leaked.append(open("/dev/null"))
         answered += 1
-        if broken == "lets-go" and answered > 60 and number == "2":
+        if broken == "lets-go" and answered > patience and number == "2":
             listener.close()
             signal.pause()
-        if broken == "ends" and answered > 60:
+        if broken == "ends" and answered > patience:
             print("cannot go on", file=sys.stderr, flush=True)
             os._exit(3)
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))

@@ -209,7 +209,11 @@ TEST_CASE("doctor: a worker that leaks a descriptor with each request") {
   is_broken("leaks", "descriptors", " × /dev/null");
 }
 TEST_CASE("doctor: a worker that closes its listener after a while") {
-  is_broken("lets-go", "descriptors", "1 of 2 workers hold the listener after ");
+  is_broken("lets-go", "descriptors", "a worker has closed the listener: 1 of 2 workers hold it now");
+}
+TEST_CASE("doctor: a worker that closes its listener, or ends, early") {
+  is_broken("lets-go-early", "shares", "a worker has closed the listener: 1 of 2 workers hold it now");
+  is_broken("ends-early", "shares", "a worker ended while it was asked");
 }
 TEST_CASE("doctor: a worker that ends while it is asked") {
   is_broken("ends", "descriptors", "a worker ended while it was asked");
@@ -281,6 +285,7 @@ TEST_CASE("doctor: wrong usage, and what can't be run") {
       {{"doctor", "--dialect", "telepathy", "--", "sleep", "1"}, "code 2", "baton: --dialect: "},
       {{"doctor", "-l", "unix:/x", "--", "sleep", "1"}, "code 2", "baton: --listen: unix:/x can't be examined"},
       {{"doctor", "--policy", "own-port", "--", "sleep", "1"}, "code 2", "baton: --policy: own-port has nothing to"},
+      {{"doctor", "--policy", "roundrobin", "--", "sleep", "1"}, "code 2", "baton: --policy: "},
       {{"doctor", "--", "no-such-program"}, "code 3", "baton doctor: can't start \"no-such-program\": "},
       {{"doctor", "-l", "192.0.2.1:80", "--", "sleep", "1"}, "code 3", "baton doctor: can't listen on 192.0.2.1:80: "},
   }));

@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto client_patience = 5s;
-constexpr auto lateness = 20ms;
+constexpr std::chrono::milliseconds lateness = 20ms;
 constexpr std::size_t most_shown = 8;  ///< failures
 constexpr std::array<std::string_view, 6> names{"answered", "refused", "reset", "empty", "timed out", "malformed"};
 
@@ -73,7 +73,7 @@ class Traffic::Client {
   /// One request and its answer. Throws Failure.
   pid_t ask() {
     if (!socket_.is_open()) connect();
-    if (connections_ == Connections::late) std::this_thread::sleep_for(lateness);  // a client's manner, no wait
+    if (connections_ == Connections::late) listen_first();
     send();
     const pid_t pid = read_answer();
     if (is_fresh()) read_end();
@@ -95,6 +95,13 @@ class Traffic::Client {
     check(::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), "setsockopt");
     if (::connect(socket_.get(), endpoint_.get(), endpoint_.size) == -1) fail("connect");
     requests_ = 0;
+  }
+
+  /// A server that has anything to say to a client who has not spoken says the end.
+  void listen_first() {
+    pollfd waiting{socket_.get(), POLLIN | POLLRDHUP, 0};
+    if (::poll(&waiting, 1, static_cast<int>(lateness.count())) > 0 && !read_more())
+      throw Failure{Fate::empty, "the end before the first request"};
   }
 
   void send() {

@@ -101,6 +101,19 @@ TEST_CASE("init: a unit lets it write where it was told to, and no further") {
   CHECK(contains(unit, "\nProtectSystem=strict\n"));
 }
 
+TEST_CASE("init: a unit's limits leave room for what the settings want, and a line break is refused") {
+  Service service = service_of("/b.toml", {}, "/");
+  CHECK(hindrance(service).empty());
+  CHECK_FALSE(contains(unit_text(service), "LimitNICE="));
+  service.open_files = 1000;
+  CHECK(contains(unit_text(service), "\nLimitNOFILE=65536\n"));
+  service.open_files = 100'000;
+  service.nice = -5;
+  CHECK(contains(unit_text(service), "\nLimitNICE=-5\nLimitNOFILE=100000\n"));
+  service.directory = "/a\nb";
+  CHECK(contains(message_of<UsageError>([&] { unit_text(service); }), "a line break"));
+}
+
 TEST_CASE("init: a unit has a /tmp of its own, unless something of it is there") {
   const auto [baton, config, command, directory, written, own] =
       GENERATE(table<std::string, std::string, std::string, std::string, std::string, std::string>({
@@ -115,6 +128,12 @@ TEST_CASE("init: a unit has a /tmp of its own, unless something of it is there")
   Service service = service_of(config, {command}, directory);
   service.baton = baton;
   service.written = {written};
+  CHECK(hindrance(service) == (own == "yes"        ? written == "/e/f" ? "can't write to /e" : "can't write to /var"
+                               : written == "/e/f" ? "can't write to /e, and sees another /tmp"
+                                                   : "can't write to /tmp, and sees another /tmp"));
+  CHECK(contains(unit_text(service), "\nPrivateTmp=yes\n"));
+  service.user = "33";
+  CHECK(hindrance(service).empty());
   CHECK(contains(unit_text(service), "\nPrivateTmp=" + own + "\n"));
 }
 
