@@ -267,7 +267,8 @@ asio::awaitable<bool> Examination::are_all_there(Check check) {
     find(check, Verdict::failed, fmt::format("{}: {} of {} workers hold it now", reason_, holding, workers_.size()),
          way_to_listen(options.dialect));
   }
-  co_return reason_.empty();
+  const bool are_there = reason_.empty();
+  co_return are_there;
 }
 
 /// By two at a time: a worker that takes one connection after the other has no room for both.
