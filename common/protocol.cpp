@@ -43,7 +43,7 @@ constexpr std::array rules{
     Rule{Kind::all_closed, "all_closed", never, always},
     Rule{Kind::accepted, "newconn_reply", never, always},
     Rule{Kind::cluster, "cluster", always, always},
-    Rule{Kind::post, "post", always, always},
+    Rule{Kind::bus, "bus", always, always},
     Rule{Kind::plain, "plain", always, always},
     Rule{Kind::internal, "internal", always, always},
 };
@@ -136,7 +136,7 @@ Cargo cargo(const boost::json::value& value) {
 Message decode(boost::json::value value) {
   if (value.is_string() && value.get_string() == "ready") return {Kind::ready, {}, nullptr};
   if (const std::string_view verb = post_verb(value); !verb.empty())
-    return {Kind::post, std::string(verb), std::move(value)};
+    return {Kind::bus, std::string(verb), std::move(value)};
   const std::string_view cmd = command(value);
   if (cmd == handle_command) return decode_handle(value.get_object());
   if (cmd == "NODE_HANDLE_ACK") return {Kind::handle_ack, {}, nullptr};
@@ -173,8 +173,8 @@ std::string listener_line(std::string_view name) {
 std::string_view hello_line() {
   return R"({"cmd":"NODE_BATON_HELLO"})";
 }
-std::string scoreboard_line(std::uint64_t slot) {
-  return boost::json::serialize(boost::json::object{{"cmd", scoreboard_command}, {"slot", slot}});
+std::string scoreboard_line(std::uint64_t row) {
+  return boost::json::serialize(boost::json::object{{"cmd", scoreboard_command}, {"slot", row}});
 }
 std::string_view glance_line() {
   return R"({"cmd":"NODE_BATON_GLANCE"})";

@@ -29,7 +29,7 @@
 // | reply      | takes the connection of the newconn message number S     |        |                               |
 // | cluster    | {"cmd":"NODE_CLUSTER",…}: what else Node's cluster says, | both   | always                        |
 // |            | act by act in common/cluster_messages.hpp                |        |                               |
-// | post       | {"baton":VERB,…}: to others by way of the master, and    | both   | always                        |
+// | bus        | {"baton":VERB,…}: to others by way of the master, and    | both   | always                        |
 // |            | what workers share: docs/messages.md                     |        |                               |
 // | plain      | any other JSON value: process.send() and on('message')   | both   | always                        |
 // | internal   | any other object whose "cmd" begins with NODE_           | both   | always (we ignore it)         |
@@ -64,7 +64,7 @@ enum class Kind : std::uint8_t {
   all_closed,
   accepted,
   cluster,
-  post,
+  bus,
   plain,
   internal,
 };
@@ -75,11 +75,11 @@ enum class Phase : std::uint8_t { starting, serving, draining };
 struct Message {
   Kind kind = Kind::plain;
   /// Of a handle its type: "net.Server" (a listener), "net.Socket" (a connection) or else. Of a retire the reason,
-  /// which goes on from "worker 2 pid 77 ": "has answered 50 requests". Of a cluster message its act, of the post its
-  /// verb.
+  /// which goes on from "worker 2 pid 77 ": "has answered 50 requests". Of a cluster message its act, of a bus message
+  /// its verb.
   std::string detail;
-  boost::json::value value;  ///< of a plain, cluster, post or internal message: itself
-  /// Of a scoreboard the slot, of a withdrawal the listener's cookie (SO_COOKIE); of connections, taken, closed and
+  boost::json::value value;  ///< of a plain, cluster, bus or internal message: itself
+  /// Of a scoreboard the row, of a withdrawal the listener's cookie (SO_COOKIE); of connections, taken, closed and
   /// open how many; of accepted the number of the message that it answers. Nothing where it says none.
   std::optional<std::uint64_t> number = std::nullopt;
   bool wants_closes = false;  ///< of connections: closes are to be told of
@@ -110,7 +110,7 @@ std::string listener_line(std::string_view name = "server");
 std::string_view hello_line();
 /// Sent to baton's own workers, and to those that said hello. It is not acknowledged: without it a worker only goes
 /// uncounted.
-std::string scoreboard_line(std::uint64_t slot);
+std::string scoreboard_line(std::uint64_t row);
 std::string_view glance_line();
 std::string_view handle_ack_line();
 std::string_view handle_nack_line();

@@ -1,4 +1,4 @@
-// Any process. What each worker counts, in memory that the master reads: a slot for each worker, written by that worker
+// Any process. What each worker counts, in memory that the master reads: a row for each worker, written by that worker
 // alone, without locks and without a message. After Varnish's counters, each is declared once, with what it means.
 #pragma once
 
@@ -47,9 +47,9 @@ constexpr std::array<MetricInfo, 7> metrics{{
 
 /// One worker's values, on two cache lines: one for the master to read now and then, one that other workers read at
 /// each connection. No worker's counting slows another's, for CPUs fetch lines in pairs.
-class alignas(128) Slot {
+class alignas(128) CounterRow {
  public:
-  /// By the slot's one writer: a load and a store, no locked instruction.
+  /// By the row's one writer: a load and a store, no locked instruction.
   void add(Metric metric, std::uint64_t amount = 1) noexcept { set(metric, get(metric) + amount); }
   void set(Metric metric, std::uint64_t value) noexcept { at(metric).store(value, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t get(Metric metric) const noexcept {
@@ -70,50 +70,50 @@ class alignas(128) Slot {
   static_assert(sizeof values_ <= line);
   alignas(line) Value turns_{};
 };
-static_assert(sizeof(Slot) == 128);
+static_assert(sizeof(CounterRow) == 128);
 
-/// Slots mapped into this process's memory. Owns the mapping, not the descriptor.
-class MappedSlots {
+/// Rows mapped into this process's memory. Owns the mapping, not the descriptor.
+class MappedRows {
  public:
-  MappedSlots() = default;
-  /// `count` slots from the one numbered `first`. Throws std::system_error.
-  MappedSlots(const Fd& memory, std::size_t first, std::size_t count);
-  MappedSlots(MappedSlots&& other) noexcept;
-  MappedSlots& operator=(MappedSlots&& other) noexcept;
-  MappedSlots(const MappedSlots&) = delete;
-  MappedSlots& operator=(const MappedSlots&) = delete;
-  ~MappedSlots();
+  MappedRows() = default;
+  /// `count` rows from the one numbered `first`. Throws std::system_error.
+  MappedRows(const Fd& memory, std::size_t first, std::size_t count);
+  MappedRows(MappedRows&& other) noexcept;
+  MappedRows& operator=(MappedRows&& other) noexcept;
+  MappedRows(const MappedRows&) = delete;
+  MappedRows& operator=(const MappedRows&) = delete;
+  ~MappedRows();
 
   [[nodiscard]] bool is_mapped() const { return memory_ != nullptr; }
-  [[nodiscard]] Slot& operator[](std::size_t index) const { return slots_[index]; }
+  [[nodiscard]] CounterRow& operator[](std::size_t index) const { return rows_[index]; }
 
  private:
   void* memory_ = nullptr;
   std::size_t size_ = 0;
-  Slot* slots_ = nullptr;
+  CounterRow* rows_ = nullptr;
 };
 
-/// The master's: makes the memory, and gives slots away. Owns both.
+/// The master's: makes the memory, and gives rows away. Owns both.
 class Scoreboard {
  public:
-  /// Memory is only used for slots that were given away. Throws StartError, std::system_error.
-  explicit Scoreboard(std::size_t slots);
+  /// Memory is only used for rows that were given away. Throws StartError, std::system_error.
+  explicit Scoreboard(std::size_t rows);
 
   /// To be sent to workers. It can't be shrunk, so that reading it never fails.
   [[nodiscard]] const Fd& memory() const { return memory_; }
 
-  /// A slot of zeros, or nothing when all are taken.
+  /// A row of zeros, or nothing when all are taken.
   std::optional<std::size_t> take();
   /// Its worker has ended; its counters go into the total.
   void give_back(std::size_t index);
 
-  [[nodiscard]] const Slot& slot(std::size_t index) const { return slots_[index]; }
+  [[nodiscard]] const CounterRow& row(std::size_t index) const { return rows_[index]; }
   /// Over all workers that are or were.
   [[nodiscard]] std::uint64_t total(Metric metric) const;
 
  private:
   Fd memory_;
-  MappedSlots slots_;
+  MappedRows rows_;
   std::vector<bool> taken_;
   std::array<std::uint64_t, metrics.size()> ended_{};
 };
@@ -121,7 +121,7 @@ class Scoreboard {
 /// How many workers see each other's turns: as many as fit into a page.
 constexpr std::size_t neighbourhood = 32;
 
-/// The worker's: what it counts into. Its own memory, until a master gives it a slot.
+/// The worker's: what it counts into. Its own memory, until a master gives it a row.
 class Counters {
  public:
   Counters() = default;
@@ -129,25 +129,25 @@ class Counters {
   Counters& operator=(const Counters&) = delete;
   ~Counters() = default;
 
-  /// Goes on in that slot of a scoreboard. Returns what is wrong with it, and changes nothing then, or an empty text.
+  /// Goes on in that row of a scoreboard. Returns what is wrong with it, and changes nothing then, or an empty text.
   /// Any program may have sent `memory`.
   std::string attach(const Fd& memory, std::uint64_t index);
   [[nodiscard]] bool is_attached() const { return mapped_.is_mapped(); }
 
-  /// The slots of some workers with the same scoreboard, this one's among them.
-  [[nodiscard]] std::span<const Slot> neighbours() const noexcept { return neighbours_; }
-  [[nodiscard]] std::uint64_t turns() const noexcept { return slot_->turns(); }
-  void set_turns(std::uint64_t value) noexcept { slot_->set_turns(value); }
+  /// The rows of some workers with the same scoreboard, this one's among them.
+  [[nodiscard]] std::span<const CounterRow> neighbours() const noexcept { return neighbours_; }
+  [[nodiscard]] std::uint64_t turns() const noexcept { return row_->turns(); }
+  void set_turns(std::uint64_t value) noexcept { row_->set_turns(value); }
 
-  void add(Metric metric, std::uint64_t amount = 1) noexcept { slot_->add(metric, amount); }
-  void set(Metric metric, std::uint64_t value) noexcept { slot_->set(metric, value); }
-  [[nodiscard]] std::uint64_t get(Metric metric) const noexcept { return slot_->get(metric); }
+  void add(Metric metric, std::uint64_t amount = 1) noexcept { row_->add(metric, amount); }
+  void set(Metric metric, std::uint64_t value) noexcept { row_->set(metric, value); }
+  [[nodiscard]] std::uint64_t get(Metric metric) const noexcept { return row_->get(metric); }
 
  private:
-  Slot own_;
-  MappedSlots mapped_;
-  Slot* slot_ = &own_;
-  std::span<const Slot> neighbours_{&own_, 1};
+  CounterRow own_;
+  MappedRows mapped_;
+  CounterRow* row_ = &own_;
+  std::span<const CounterRow> neighbours_{&own_, 1};
 };
 
 }  // namespace baton

@@ -12,9 +12,9 @@
 
 #include "common/error.hpp"
 #include "common/settings.hpp"
-#include "master/client.hpp"
+#include "master/client/client.hpp"
 #include "master/doctor/doctor.hpp"
-#include "master/init.hpp"
+#include "master/init/init.hpp"
 #include "master/master.hpp"
 #include "worker/worker.hpp"
 

@@ -20,14 +20,14 @@
 #include "common/error.hpp"
 #include "common/fd.hpp"
 #include "common/log.hpp"
-#include "master/control.hpp"
-#include "master/control_path.hpp"
-#include "master/options.hpp"
-#include "master/pid_file.hpp"
-#include "master/policy/combinations.hpp"
-#include "master/service_manager.hpp"
-#include "master/supervisor.hpp"
-#include "master/task.hpp"
+#include "master/control/control.hpp"
+#include "master/control/control_path.hpp"
+#include "master/control/service_manager.hpp"
+#include "master/settings/combinations.hpp"
+#include "master/settings/options.hpp"
+#include "master/supervisor/supervisor.hpp"
+#include "master/system/pid_file.hpp"
+#include "master/system/task.hpp"
 
 namespace baton {
 namespace {
@@ -45,7 +45,7 @@ class Master {
   asio::awaitable<void> follow_signals();
   void on_signal(int signal);
   void open_control();
-  void open_door(const Options& options);
+  void open_worker_socket(const Options& options);
   void scale_by(std::string_view amount);
   void announce() const;
   void end();
@@ -58,7 +58,7 @@ class Master {
   Supervisor supervisor_{context_.get_executor(), [this] { return parse_options(arguments_, sockets_); },
                          [this] { end(); }};
   std::optional<Control> control_;
-  std::optional<Control> door_;  ///< the workers'
+  std::optional<Control> worker_socket_;  ///< the workers'
   std::optional<ServiceManager> service_manager_;
   bool ended_ = false;
   bool ends_with_terminal_ = false;  ///< it was started in one, and without nohup
@@ -101,24 +101,26 @@ void Master::open_control() {
     if (is_asked_for) throw;
     log::warning("no control socket: {} (--control names another)", error.what());
   }
-  if (control_ && !options.command.empty()) open_door(options);
+  if (control_ && !options.command.empty()) open_worker_socket(options);
 }
 
 /// A control socket for the workers of a command, on which they can do less. It is beside the owner's.
-void Master::open_door(const Options& options) {
-  ControlAccess access{Door::workers};
+void Master::open_worker_socket(const Options& options) {
+  ControlAccess access{Audience::workers};
   if (options.process.account) access.account = options.process.account->user;
   try {
-    door_.emplace(context_.get_executor(), supervisor_, control_->path() + ".workers", ControlLimits{}, access);
-    supervisor_.set_door(door_->path());
+    worker_socket_.emplace(context_.get_executor(), supervisor_, control_->path() + ".workers", ControlLimits{},
+                           access);
+    supervisor_.set_worker_socket(worker_socket_->path());
   } catch (const std::runtime_error& error) {  // StartError, std::system_error
-    return log::warning("workers have no door (BATON_CONTROL): {}", error.what());
+    return log::warning("workers have no control socket (BATON_CONTROL): {}", error.what());
   }
   if (!access.account || *access.account == 0) return;
-  if (const std::string closed = directory_closed_to(*access.account, door_->path()); !closed.empty())
+  if (const std::string closed = directory_closed_to(*access.account, worker_socket_->path()); !closed.empty())
     log::warning(
-        "the user {} can't reach the workers' door {}: {} is closed to it (chmod o+x {}, or --control elsewhere)",
-        options.process.user, door_->path(), closed, closed);
+        "the user {} can't reach the workers' control socket {}: {} is closed to it (chmod o+x {}, or --control "
+        "elsewhere)",
+        options.process.user, worker_socket_->path(), closed, closed);
 }
 
 void Master::announce() const {
@@ -159,7 +161,7 @@ void Master::end() {
   signals_.cancel();
   if (service_manager_) service_manager_->end();
   if (control_) control_->close();
-  if (door_) door_->close();
+  if (worker_socket_) worker_socket_->close();
 }
 
 void Master::on_signal(int signal) {
@@ -189,7 +191,7 @@ void Master::on_signal(int signal) {
 }  // namespace
 
 int run_master(const std::vector<std::string>& arguments) {
-  // Of a worker that becomes a master it is the door to its own master.
+  // Of a worker that becomes a master it is the way to its own master.
   if (std::getenv("BATON_WORKER") != nullptr) ::unsetenv("BATON_CONTROL");
   GivenSockets sockets = GivenSockets::take();
   const Options options = parse_options(arguments, sockets);

@@ -14,7 +14,7 @@ using protocol::Phase;
 
 namespace {
 
-/// A list of values has each two levels deeper than the wish to put it had.
+/// A list of values has each two levels deeper than the operation to put it had.
 constexpr Channel::Limits limits{.depth = protocol::deepest + 2};
 
 }  // namespace
@@ -59,7 +59,7 @@ void Correspondence::take(Frame frame, News& news) {
   }
   if (message.kind == Kind::handle) return take_handle(std::move(message), std::move(frame.handle), news);
   if (message.kind == Kind::connections) return take_connections(message, std::move(frame.handles), news);
-  if (message.kind == Kind::post) return take_post(std::move(message), news);
+  if (message.kind == Kind::bus) return take_bus_message(std::move(message), news);
   if (message.kind == Kind::plain) news.messages.push_back(std::move(message.value));
   // Of a lost wake-up nobody need tell, for whoever waits for connections looks by itself; and nothing is lent to us.
 }
@@ -79,7 +79,7 @@ void Correspondence::take_handle(protocol::Message message, std::optional<Fd> ha
 }
 
 /// What others send comes as it is; answers go to whoever asked.
-void Correspondence::take_post(protocol::Message message, News& news) {
+void Correspondence::take_bus_message(protocol::Message message, News& news) {
   const std::string& verb = message.detail;
   const bool is_answer = verb == "reply" || verb == "state" || verb == "error";
   boost::json::object& said = message.value.get_object();
@@ -95,13 +95,13 @@ void Correspondence::take_connections(const protocol::Message& message, std::vec
   for (Fd& each : connections) news.connections.push_back(std::move(each));
 }
 
-void Correspondence::take_scoreboard(std::optional<std::uint64_t> slot, const std::optional<Fd>& memory, News& news) {
-  if (!slot || !memory) {
+void Correspondence::take_scoreboard(std::optional<std::uint64_t> row, const std::optional<Fd>& memory, News& news) {
+  if (!row || !memory) {
     news.faults.push_back(
-        fmt::format("a scoreboard is not used: its {} did not come along", slot ? "descriptor" : "slot"));
+        fmt::format("a scoreboard is not used: its {} did not come along", row ? "descriptor" : "slot"));
     return;
   }
-  if (const std::string fault = counters_.attach(*memory, *slot); !fault.empty())
+  if (const std::string fault = counters_.attach(*memory, *row); !fault.empty())
     news.faults.push_back(fmt::format("a scoreboard is not used: {}", fault));
 }
 

@@ -56,9 +56,9 @@ class Correspondence {
  private:
   void take(Frame frame, News& news);
   void take_handle(protocol::Message message, std::optional<Fd> handle, News& news);
-  static void take_post(protocol::Message message, News& news);
+  static void take_bus_message(protocol::Message message, News& news);
   void take_connections(const protocol::Message& message, std::vector<Fd> connections, News& news);
-  void take_scoreboard(std::optional<std::uint64_t> slot, const std::optional<Fd>& memory, News& news);
+  void take_scoreboard(std::optional<std::uint64_t> row, const std::optional<Fd>& memory, News& news);
   void reply(std::string_view line) { static_cast<void>(channel_.send(line)); }
 
   Channel channel_;

@@ -89,7 +89,7 @@ class Membership {
   /// something asked is not answered.
   template <boost::asio::completion_token_for<void(error_code)> Token>
   auto async_drain(Token&& token) {
-    return async_next<Token, void(error_code)>(token, [](auto& state) { return state.drain_wish(); });
+    return async_next<Token, void(error_code)>(token, [](auto& state) { return state.drain_request(); });
   }
 
   /// I answer from now on. To be said once, and to be said: the master waits for it.
@@ -100,13 +100,13 @@ class Membership {
   /// A line about itself, which `baton status` and systemctl show.
   void status(std::string_view text) { state_->tell_status(text); }
 
-  /// Asks something of baton: one of the wishes of docs/messages.md, without its id, which is given to it here.
+  /// Asks something of baton: one of the operations of docs/messages.md, without its id, which is given to it here.
   /// Completes with the answer, an object whose "baton" is "state", "reply" or "error". eof: the master has gone.
   /// While draining, too: a program may save what it knows. operation_aborted: cancelled, by any type of cancellation.
   /// Otherwise the errors of send(). Not for other masters: they would never answer.
   template <boost::asio::completion_token_for<void(error_code, boost::json::object)> Token>
-  auto async_ask(const boost::json::object& wish, Token&& token) {
-    return boost::asio::async_initiate<Token, Question::Signature>(Asking{state_}, token, unnumbered(wish));
+  auto async_ask(const boost::json::object& operation, Token&& token) {
+    return boost::asio::async_initiate<Token, Question::Signature>(Asking{state_}, token, unnumbered(operation));
   }
 
   /// Answers a message that has an "id": {"baton":"message","id":…}, as async_receive() gave it. Errors as of send().
@@ -122,7 +122,7 @@ class Membership {
   /// nests more than 512 levels deep. broken_pipe, not_connected: there is no master.
   error_code send(const boost::json::value& message) {
     const protocol::Kind kind = protocol::decode(message).kind;
-    const bool is_for_programs = kind == protocol::Kind::plain || kind == protocol::Kind::post;
+    const bool is_for_programs = kind == protocol::Kind::plain || kind == protocol::Kind::bus;
     if (!is_for_programs || !is_readable(message, protocol::deepest)) return boost::asio::error::invalid_argument;
     return state_->send(boost::json::serialize(message));
   }

@@ -39,7 +39,7 @@
 namespace baton {
 
 struct MembershipOptions {
-  /// TERM, INT and QUIT are a wish to drain, instead of the end. Without, call drain().
+  /// TERM, INT and QUIT ask it to drain, instead of the end. Without, call drain().
   bool takes_signals = true;
   /// What the master did wrong, a sentence each. Without one it is written to standard error.
   std::function<void(std::string_view)> on_fault;
@@ -191,7 +191,7 @@ class MembershipState : public std::enable_shared_from_this<MembershipState> {
     return std::nullopt;
   }
 
-  std::optional<std::tuple<error_code>> drain_wish() const {
+  std::optional<std::tuple<error_code>> drain_request() const {
     if (is_draining_) return std::tuple(error_code{});
     if (is_closed_) return std::tuple(error_code(boost::asio::error::operation_aborted));
     return std::nullopt;

@@ -70,18 +70,18 @@ class AskedQuestion final : public Question {
   boost::asio::executor_work_guard<Executor> work_;
 };
 
-/// The wish's line as far as the number of its id. That is added to the text, since one more member would have the
+/// The operation's line as far as the number of its id. That is added to the text, since one more member would have the
 /// object's memory laid out anew. Empty: JSON can't say it, or the master would not read it.
-inline std::string unnumbered(const boost::json::object& wish) {
-  if (!is_readable(wish, protocol::deepest)) return {};
-  if (wish.contains("id")) {
-    boost::json::object others = wish;
+inline std::string unnumbered(const boost::json::object& operation) {
+  if (!is_readable(operation, protocol::deepest)) return {};
+  if (operation.contains("id")) {
+    boost::json::object others = operation;
     others.erase("id");
     return unnumbered(others);
   }
-  std::string line = boost::json::serialize(wish);
+  std::string line = boost::json::serialize(operation);
   line.pop_back();
-  line += wish.empty() ? "\"id\":" : ",\"id\":";
+  line += operation.empty() ? "\"id\":" : ",\"id\":";
   return line;
 }
 

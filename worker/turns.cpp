@@ -22,7 +22,7 @@ constexpr std::int64_t most_lead = std::int64_t{1} << most_halvings;
 Turns::Others Turns::look_at_others() const {
   const std::uint64_t own = counters_.turns();
   Others others;
-  for (const Slot& each : counters_.neighbours()) {
+  for (const CounterRow& each : counters_.neighbours()) {
     const std::uint64_t turns = each.turns();
     if (turns == 0) continue;
     others.furthest = std::max(others.furthest, turns);

@@ -74,7 +74,7 @@ class Worker {
   void on_signal();
   void on_message(Frame frame);
   void take_handle(const protocol::Message& message, std::optional<Fd> handle);
-  void take_scoreboard(std::optional<std::uint64_t> slot, const std::optional<Fd>& memory);
+  void take_scoreboard(std::optional<std::uint64_t> row, const std::optional<Fd>& memory);
   void take_connections(const protocol::Message& message, std::vector<Fd> connections);
   void serve(Fd listener);
   void begin_serving();
@@ -267,11 +267,11 @@ void Worker::take_handle(const protocol::Message& message, std::optional<Fd> han
       message.detail);
 }
 
-void Worker::take_scoreboard(std::optional<std::uint64_t> slot, const std::optional<Fd>& memory) {
-  if (!slot || !memory)
+void Worker::take_scoreboard(std::optional<std::uint64_t> row, const std::optional<Fd>& memory) {
+  if (!row || !memory)
     return log::warning("from the master: a scoreboard is not used: its {} did not come along",
-                        slot ? "descriptor" : "slot");
-  if (const std::string fault = counters_.attach(*memory, *slot); !fault.empty())
+                        row ? "descriptor" : "slot");
+  if (const std::string fault = counters_.attach(*memory, *row); !fault.empty())
     log::warning("from the master: a scoreboard is not used: {}", fault);
 }
 

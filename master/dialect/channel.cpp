@@ -5,25 +5,25 @@
 #include <utility>
 
 #include "common/protocol.hpp"
-#include "master/dialect/equipment.hpp"
+#include "master/dialect/handoff.hpp"
 #include "master/dialect/placeholders.hpp"
 
 namespace baton {
 
-Equipment equip_channel(const Recruit& recruit, Fd channel) {
-  Equipment equipment;
-  equipment.descriptors.push_back(std::move(channel));
+Handoff hand_off_channel(const WorkerSpec& spec, Fd channel) {
+  Handoff handoff;
+  handoff.descriptors.push_back(std::move(channel));
   std::vector<ListenerFacts> listeners;
-  listeners.reserve(recruit.listeners.size());
-  for (const auto& each : recruit.listeners) listeners.push_back({each->name(), std::nullopt, each->address()});
-  equipment.arguments = fill_placeholders(recruit.arguments, listeners, recruit.number);
-  equipment.variables = {
+  listeners.reserve(spec.listeners.size());
+  for (const auto& each : spec.listeners) listeners.push_back({each->name(), std::nullopt, each->address()});
+  handoff.arguments = fill_placeholders(spec.arguments, listeners, spec.number);
+  handoff.variables = {
       fmt::format("{}={}", protocol::channel_variable, first_descriptor),
       fmt::format("{}=json", protocol::serialization_variable),
       protocol::own_channel_variable,
       protocol::cluster_variable,
   };
-  return equipment;
+  return handoff;
 }
 
 }  // namespace baton

@@ -9,13 +9,13 @@
 
 namespace baton {
 
-Equipment equip_einhorn(const Recruit& recruit, Fd channel) {
-  Inherited inherited(recruit, std::move(channel));
-  Equipment& equipment = inherited.equipment;
-  equipment.ack_socket.emplace(recruit.user);
+Handoff hand_off_einhorn(const WorkerSpec& spec, Fd channel) {
+  Inherited inherited(spec, std::move(channel));
+  Handoff& handoff = inherited.handoff;
+  handoff.ack_socket.emplace(spec.user);
   std::string numbers;
   const auto set = [&](const std::string& name, const auto& value) {
-    equipment.variables.push_back(fmt::format("EINHORN_{}={}", name, value));
+    handoff.variables.push_back(fmt::format("EINHORN_{}={}", name, value));
   };
   for (std::size_t i = 0; i < inherited.listeners.size(); ++i) {
     const ListenerFacts& each = inherited.listeners[i];
@@ -28,10 +28,10 @@ Equipment equip_einhorn(const Recruit& recruit, Fd channel) {
   set("FD_COUNT", inherited.listeners.size());
   set("FDS", numbers);
   set("MASTER_PID", ::getpid());
-  set("CHILD_INDEX", recruit.number - 1);
-  set("SOCK_PATH", equipment.ack_socket->path());
-  equipment.variables.emplace_back("EINHORN_SOCK_FD");
-  return std::move(equipment);
+  set("CHILD_INDEX", spec.number - 1);
+  set("SOCK_PATH", handoff.ack_socket->path());
+  handoff.variables.emplace_back("EINHORN_SOCK_FD");
+  return std::move(handoff);
 }
 
 }  // namespace baton

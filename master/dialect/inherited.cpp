@@ -9,16 +9,16 @@
 
 namespace baton {
 
-Inherited::Inherited(const Recruit& recruit, Fd channel) {
+Inherited::Inherited(const WorkerSpec& spec, Fd channel) {
   int next = first_descriptor;
-  for (const auto& each : recruit.listeners) {
-    equipment.descriptors.push_back(each->copy_to_inherit(recruit.nonblocking));
+  for (const auto& each : spec.listeners) {
+    handoff.descriptors.push_back(each->copy_to_inherit(spec.nonblocking));
     listeners.push_back({each->name(), next++, each->address()});
   }
-  equipment.descriptors.push_back(std::move(channel));
-  equipment.arguments = fill_placeholders(recruit.arguments, listeners, recruit.number);
-  equipment.variables = {fmt::format("{}={}", protocol::own_channel_variable, next), protocol::channel_variable,
-                         protocol::serialization_variable, protocol::cluster_variable};
+  handoff.descriptors.push_back(std::move(channel));
+  handoff.arguments = fill_placeholders(spec.arguments, listeners, spec.number);
+  handoff.variables = {fmt::format("{}={}", protocol::own_channel_variable, next), protocol::channel_variable,
+                       protocol::serialization_variable, protocol::cluster_variable};
 }
 
 }  // namespace baton

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "master/dialect/equipment.hpp"
+#include "master/dialect/handoff.hpp"
 #include "master/dialect/placeholders.hpp"
 
 namespace baton {
@@ -12,9 +12,9 @@ namespace baton {
 /// none of Node's variables: a Node process that such a worker starts would take the channel for its own, and abort
 /// where it is not there.
 struct Inherited {
-  Inherited(const Recruit& recruit, Fd channel);
+  Inherited(const WorkerSpec& spec, Fd channel);
 
-  Equipment equipment;
+  Handoff handoff;
   std::vector<ListenerFacts> listeners;
 };
 

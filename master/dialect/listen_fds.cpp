@@ -8,16 +8,16 @@
 
 namespace baton {
 
-Equipment equip_listen_fds(const Recruit& recruit, Fd channel) {
-  Inherited inherited(recruit, std::move(channel));
-  Equipment& equipment = inherited.equipment;
-  if (names_descriptor(recruit.arguments)) return std::move(equipment);
+Handoff hand_off_listen_fds(const WorkerSpec& spec, Fd channel) {
+  Inherited inherited(spec, std::move(channel));
+  Handoff& handoff = inherited.handoff;
+  if (names_descriptor(spec.arguments)) return std::move(handoff);
   std::string names;
   for (const ListenerFacts& each : inherited.listeners) names += (names.empty() ? "" : ":") + each.name;
-  equipment.variables.push_back(fmt::format("LISTEN_FDS={}", inherited.listeners.size()));
-  equipment.variables.push_back("LISTEN_FDNAMES=" + names);
-  equipment.pid_variable = "LISTEN_PID";
-  return std::move(equipment);
+  handoff.variables.push_back(fmt::format("LISTEN_FDS={}", inherited.listeners.size()));
+  handoff.variables.push_back("LISTEN_FDNAMES=" + names);
+  handoff.pid_variable = "LISTEN_PID";
+  return std::move(handoff);
 }
 
 }  // namespace baton

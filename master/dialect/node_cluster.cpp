@@ -9,15 +9,15 @@
 #include <vector>
 
 #include "common/protocol.hpp"
-#include "master/dialect/equipment.hpp"
+#include "master/dialect/handoff.hpp"
 
 namespace baton {
 
-Equipment equip_node_cluster(const Recruit& recruit, Fd channel) {
-  Equipment equipment = equip_channel(recruit, std::move(channel));
-  std::erase(equipment.variables, protocol::cluster_variable);
-  equipment.variables.push_back(fmt::format("{}={}", protocol::cluster_variable, recruit.id));
-  return equipment;
+Handoff hand_off_node_cluster(const WorkerSpec& spec, Fd channel) {
+  Handoff handoff = hand_off_channel(spec, std::move(channel));
+  std::erase(handoff.variables, protocol::cluster_variable);
+  handoff.variables.push_back(fmt::format("{}={}", protocol::cluster_variable, spec.id));
+  return handoff;
 }
 
 }  // namespace baton

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "master/address.hpp"
+#include "master/listeners/address.hpp"
 
 namespace baton {
 

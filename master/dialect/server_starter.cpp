@@ -9,19 +9,19 @@
 
 namespace baton {
 
-Equipment equip_server_starter(const Recruit& recruit, Fd channel) {
+Handoff hand_off_server_starter(const WorkerSpec& spec, Fd channel) {
   constexpr std::string_view unix_prefix = "unix:";
-  Inherited inherited(recruit, std::move(channel));
+  Inherited inherited(spec, std::move(channel));
   std::string ports;
   for (const ListenerFacts& each : inherited.listeners) {
     std::string_view address = each.address;
     if (address.starts_with(unix_prefix)) address.remove_prefix(unix_prefix.size());
     ports += fmt::format("{}{}={}", ports.empty() ? "" : ";", address, *each.descriptor);
   }
-  Equipment& equipment = inherited.equipment;
-  equipment.variables.push_back("SERVER_STARTER_PORT=" + ports);
-  equipment.variables.push_back(fmt::format("SERVER_STARTER_GENERATION={}", recruit.generation));
-  return std::move(equipment);
+  Handoff& handoff = inherited.handoff;
+  handoff.variables.push_back("SERVER_STARTER_PORT=" + ports);
+  handoff.variables.push_back(fmt::format("SERVER_STARTER_GENERATION={}", spec.generation));
+  return std::move(handoff);
 }
 
 }  // namespace baton

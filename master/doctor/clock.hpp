@@ -3,9 +3,9 @@
 
 #include <chrono>
 
-namespace baton::doctor {
+#include "common/clock.hpp"
 
-using TimePoint = std::chrono::steady_clock::time_point;
+namespace baton::doctor {
 
 inline TimePoint from_now(std::chrono::milliseconds time) {
   return std::chrono::steady_clock::now() + time;

@@ -15,7 +15,7 @@
 
 #include "common/error.hpp"
 #include "master/doctor/examination.hpp"
-#include "master/terminal.hpp"
+#include "master/system/terminal.hpp"
 
 namespace baton {
 namespace {

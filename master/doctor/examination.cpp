@@ -9,8 +9,8 @@
 
 #include "common/error.hpp"
 #include "master/doctor/load.hpp"
+#include "master/doctor/probe_client.hpp"
 #include "master/doctor/processes.hpp"
-#include "master/doctor/visitor.hpp"
 
 namespace baton::doctor {
 namespace {
@@ -85,17 +85,17 @@ std::string growth_text(const Descriptors& before, const Descriptors& after) {
 }  // namespace
 
 Examination::Examination(const asio::any_io_executor& executor, const Plan& plan)
-    : executor_(executor), plan_(plan), patient_(executor, plan) {}
+    : executor_(executor), plan_(plan), trial_(executor, plan) {}
 
 asio::awaitable<void> Examination::run() {
-  co_await patient_.wait_until_it_listens();
+  co_await trial_.wait_until_it_listens();
   try {
     co_await check_all();
   } catch (const std::exception& error) {  // StartError: the master does not answer any more
     reason_ = error.what();
     if (current_)
       find(*current_, Verdict::failed, reason_,
-           "see what baton says when it runs the command: " + patient_.last_words(1));
+           "see what baton says when it runs the command: " + trial_.last_words(1));
   }
 }
 
@@ -115,7 +115,7 @@ void Examination::find(Check check, Verdict verdict, std::string seen, std::stri
 }
 
 Load::Way Examination::way(std::size_t clients) const {
-  return {patient_.place(), plan_.path, is_http_, patience_among(clients, answer_took_), {}};
+  return {trial_.place(), plan_.path, is_http_, patience_among(clients, answer_took_), {}};
 }
 
 bool Examination::is_found(Check check) const {
@@ -148,20 +148,18 @@ Report Examination::report() const {
 /// Until there are so many, ready, and none besides, which may yet be finishing.
 asio::awaitable<void> Examination::settle(std::size_t count, TimePoint end) {
   for (bool is_settled = false; !is_settled && std::chrono::steady_clock::now() < end;) {
-    workers_ = co_await patient_.workers();
+    workers_ = co_await trial_.workers();
     is_settled = workers_.size() == count && std::all_of(workers_.begin(), workers_.end(),
                                                          [](const SeenWorker& each) { return each.state == "ready"; });
-    if (!is_settled) co_await patient_.pause(from_now(10ms));
+    if (!is_settled) co_await trial_.pause(from_now(10ms));
   }
 }
 
 /// Both workers, within the time that they have; a second start that fails is not waited for.
 asio::awaitable<Examination::Start> Examination::become_ready() {
-  const auto are_ready = [this] { return patient_.count_lines("worker ", " ready") >= 2; };
-  const auto have_ended = [this] {
-    return patient_.has_ended() || patient_.count_lines("worker ", "starts in 0.1 s") > 0;
-  };
-  co_await patient_.wait_for([&] { return are_ready() || have_ended(); }, from_now(plan_.options.ready_timeout));
+  const auto are_ready = [this] { return trial_.count_lines("worker ", " ready") >= 2; };
+  const auto have_ended = [this] { return trial_.has_ended() || trial_.count_lines("worker ", "starts in 0.1 s") > 0; };
+  co_await trial_.wait_for([&] { return are_ready() || have_ended(); }, from_now(plan_.options.ready_timeout));
   if (are_ready()) co_return Start::ready;
   co_return have_ended() ? Start::ended : Start::late;
 }
@@ -172,14 +170,14 @@ asio::awaitable<void> Examination::check_listener() {
   const Options& options = plan_.options;
   const Start start = co_await become_ready();
   const auto took = since(began);
-  const std::string words = patient_.last_words(3);
+  const std::string words = trial_.last_words(3);
   if (start == Start::ended) {
     reason_ = "it ended before it was ready";
     find(Check::ready, Verdict::failed, fmt::format("it ended before it was ready: {}", words),
          "run it by itself, and see why it ends; it has to stay in the foreground");
     co_return;
   }
-  workers_ = co_await patient_.workers();
+  workers_ = co_await trial_.workers();
   families_ = families_of(workers_);
   judge_listener(start == Start::ready);
   if (start == Start::ready) {
@@ -200,7 +198,7 @@ asio::awaitable<void> Examination::check_listener() {
 
 /// How many workers hold the listener, be it by one that they have started.
 std::size_t Examination::holders() const {
-  const auto inodes = listening_inodes(patient_.place().port());
+  const auto inodes = listening_inodes(trial_.place().port());
   return static_cast<std::size_t>(std::count_if(workers_.begin(), workers_.end(), [&](const SeenWorker& each) {
     return holds_any(family_of(each.pid), inodes);
   }));
@@ -220,35 +218,35 @@ void Examination::judge_listener(bool is_ready) {
 
 asio::awaitable<void> Examination::check_answers() {
   begin(Check::answers);
-  Visitor visitor(executor_, patient_.place(), plan_.path);
-  const Visit visit = co_await visitor.ask(false);
-  answer_took_ = visit.took;
-  if (visit.fate == Fate::answered)
+  ProbeClient client(executor_, trial_.place(), plan_.path);
+  const Probe probe = co_await client.ask(false);
+  answer_took_ = probe.took;
+  if (probe.fate == Fate::answered)
     co_return find(Check::answers, Verdict::ok,
-                   fmt::format("HTTP {} for {} in {:.1f} ms", visit.status, plan_.path, milliseconds(visit.took)));
+                   fmt::format("HTTP {} for {} in {:.1f} ms", probe.status, plan_.path, milliseconds(probe.took)));
   // What ends a connection in order has read from it, or did not want to.
   is_http_ = false;
-  if (visit.fate == Fate::foreign || visit.fate == Fate::cut_off)
+  if (probe.fate == Fate::foreign || probe.fate == Fate::cut_off)
     co_return find(Check::answers, Verdict::ok,
                    "takes a connection, and is no HTTP server: below, a connection that is not reset is an answer");
   reason_ = "it does not answer";
-  const std::string_view what = visit.fate == Fate::reset     ? "the connection was reset"
-                                : visit.fate == Fate::refused ? "the connection was refused"
+  const std::string_view what = probe.fate == Fate::reset     ? "the connection was reset"
+                                : probe.fate == Fate::refused ? "the connection was refused"
                                                               : "no answer came within 5 s";
-  find(Check::answers, Verdict::failed, fmt::format("{}; last words: {}", what, patient_.last_words(3)),
+  find(Check::answers, Verdict::failed, fmt::format("{}; last words: {}", what, trial_.last_words(3)),
        "accept from the listener that it was given, and answer GET with HTTP (--path names another path)");
 }
 
 /// Which worker has accepted its connection. Nothing: none has, within a moment.
-asio::awaitable<std::optional<std::size_t>> Examination::owner_of(Visitor& visitor) {
+asio::awaitable<std::optional<std::size_t>> Examination::owner_of(ProbeClient& client) {
   std::optional<std::size_t> owner;
-  const auto is_found = [this, &visitor, &owner] {
-    const auto inode = visitor.accepted_inode();
+  const auto is_found = [this, &client, &owner] {
+    const auto inode = client.accepted_inode();
     for (std::size_t i = 0; inode && !owner && i < workers_.size(); ++i)
       if (holds_any(family_of(workers_.at(i).pid), {*inode})) owner = i;  // it may have started others since
     return owner.has_value();
   };
-  co_await patient_.wait_for(is_found, from_now(300ms));
+  co_await trial_.wait_for(is_found, from_now(300ms));
   co_return owner;
 }
 
@@ -257,10 +255,10 @@ asio::awaitable<std::optional<std::size_t>> Examination::owner_of(Visitor& visit
 asio::awaitable<bool> Examination::are_all_there(Check check) {
   const Options& options = plan_.options;
   if (first_ended(families_) != nullptr) {
-    const auto is_told = [this] { return patient_.last_words(3).find("a new one starts") != std::string::npos; };
-    co_await patient_.wait_for(is_told, from_now(1s));
+    const auto is_told = [this] { return trial_.last_words(3).find("a new one starts") != std::string::npos; };
+    co_await trial_.wait_for(is_told, from_now(1s));
     reason_ = "a worker ended while it was asked";
-    find(check, Verdict::failed, fmt::format("{}: {}", reason_, patient_.last_words(3)),
+    find(check, Verdict::failed, fmt::format("{}: {}", reason_, trial_.last_words(3)),
          "see why it ends: a worker answers until it gets TERM");
   } else if (const std::size_t holding = holders(); !hands_connections(options.policy) && holding < workers_.size()) {
     reason_ = "a worker has closed the listener";
@@ -282,17 +280,17 @@ asio::awaitable<void> Examination::check_shares() {
   while (connections < rounds * siblings && first_ended(families_) == nullptr &&
          std::chrono::steady_clock::now() < end) {
     connections += siblings;
-    std::array<Visitor, siblings> visitors{Visitor(executor_, patient_.place(), plan_.path),
-                                           Visitor(executor_, patient_.place(), plan_.path)};
-    for (Visitor& each : visitors) {
+    std::array<ProbeClient, siblings> visitors{ProbeClient(executor_, trial_.place(), plan_.path),
+                                               ProbeClient(executor_, trial_.place(), plan_.path)};
+    for (ProbeClient& each : visitors) {
       const bool is_connected = co_await each.connect();
       if (is_connected && plan_.defers_accept()) co_await each.begin_to_ask();
     }
-    for (Visitor& each : visitors) {
+    for (ProbeClient& each : visitors) {
       const auto owner = co_await owner_of(each);
       if (owner && *owner < siblings) ++taken.at(*owner);
     }
-    for (Visitor& each : visitors) co_await each.ask(false);
+    for (ProbeClient& each : visitors) co_await each.ask(false);
   }
   const bool are_there = co_await are_all_there(Check::shares);
   if (!are_there) co_return;
@@ -329,10 +327,10 @@ asio::awaitable<void> Examination::check_descriptors() {
   constexpr unsigned clients = 4;
   Load load(executor_, way(clients));
   load.start(clients, requests);
-  co_await patient_.wait_for([&] { return load.has_ended(); }, from_now(30s));
+  co_await trial_.wait_for([&] { return load.has_ended(); }, from_now(30s));
   load.stop();
   // What has been answered is closed a moment later.
-  co_await patient_.wait_for([&] { return total(count()) <= total(before); }, from_now(2s));
+  co_await trial_.wait_for([&] { return total(count()) <= total(before); }, from_now(2s));
   const bool are_there = co_await are_all_there(Check::descriptors);
   if (!are_there) co_return;
   const Descriptors after = count();

@@ -1,4 +1,4 @@
-// Doctor. The examination itself: check after check on one patient, each bounded in time, with what it saw.
+// Doctor. The examination itself: check after check on one trial master, each bounded in time, with what it saw.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "master/doctor/load.hpp"
-#include "master/doctor/patient.hpp"
 #include "master/doctor/plan.hpp"
 #include "master/doctor/processes.hpp"
 #include "master/doctor/report.hpp"
+#include "master/doctor/trial_master.hpp"
 
 namespace baton::doctor {
 
@@ -45,7 +45,7 @@ class Examination {
   void judge_listener(bool is_ready);
   [[nodiscard]] std::size_t holders() const;
   boost::asio::awaitable<bool> are_all_there(Check check);
-  boost::asio::awaitable<std::optional<std::size_t>> owner_of(Visitor& visitor);
+  boost::asio::awaitable<std::optional<std::size_t>> owner_of(ProbeClient& client);
   boost::asio::awaitable<void> settle(std::size_t count, TimePoint end);
   boost::asio::awaitable<void> check_descendants(const Family& family);
   void judge_descendants(const Family& family, bool is_alone);
@@ -60,7 +60,7 @@ class Examination {
 
   boost::asio::any_io_executor executor_;
   const Plan& plan_;
-  Patient patient_;
+  TrialMaster trial_;
   std::vector<SeenWorker> workers_;
   std::vector<Family> families_;  ///< of those who are to be there until the reload
   std::vector<Finding> findings_;

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "master/client_text.hpp"
+#include "master/client/client_text.hpp"
 #include "master/doctor/examination.hpp"
 #include "master/doctor/load.hpp"
+#include "master/doctor/probe_client.hpp"
 #include "master/doctor/processes.hpp"
-#include "master/doctor/visitor.hpp"
-#include "master/listener_health.hpp"
+#include "master/listeners/listener_health.hpp"
 
 namespace baton::doctor {
 namespace {
@@ -111,20 +111,20 @@ asio::awaitable<void> Examination::check_drains() {
   constexpr std::size_t enough = 40;
   Crowd crowd(executor_, way(Crowd::clients));
   crowd.start();
-  co_await patient_.wait_for([&] { return crowd.has_asked(enough); }, from_now(10s));
+  co_await trial_.wait_for([&] { return crowd.has_asked(enough); }, from_now(10s));
   const auto& options = plan_.options;
   // Each of the two: to get ready, and to finish.
   const auto patience = 2 * (options.ready_timeout + options.drain_timeout) + 10s;
-  const auto outcome = co_await patient_.ask("POST", "/reload", from_now(patience));
+  const auto outcome = co_await trial_.ask("POST", "/reload", from_now(patience));
   crowd.mark();
-  co_await patient_.wait_for([&] { return crowd.has_asked(enough); }, from_now(10s));
+  co_await trial_.wait_for([&] { return crowd.has_asked(enough); }, from_now(10s));
   crowd.stop();
-  co_await patient_.wait_for([&] { return crowd.has_ended(); }, from_now(10s));
+  co_await trial_.wait_for([&] { return crowd.has_ended(); }, from_now(10s));
   const std::string seen = fmt::format("{} requests by {} clients during a reload", crowd.asked(), Crowd::clients);
   const bool can_defer = crowd.has_lost_late_ones() && !plan_.defers_accept();
   if (!outcome.at("ok").as_bool())
     find(Check::drains, Verdict::failed,
-         fmt::format("the reload: {}; last words: {}", member_text(outcome, "message"), patient_.last_words(3)),
+         fmt::format("the reload: {}; last words: {}", member_text(outcome, "message"), trial_.last_words(3)),
          "a second start has to work beside the first: no fixed port, file or lock of its own");
   else if (crowd.has_lost())
     find(Check::drains, Verdict::failed, fmt::format("{}: {}", seen, crowd.losses()),
@@ -159,27 +159,27 @@ asio::awaitable<void> Examination::check_end() {
     co_return find(Check::descendants, Verdict::skipped, std::string(why));
   }
   co_await settle(2, from_now(options.drain_timeout + 10s));
-  Visitor idle(executor_, patient_.place(), plan_.path);
-  Visitor other(executor_, patient_.place(), plan_.path);
+  ProbeClient idle(executor_, trial_.place(), plan_.path);
+  ProbeClient other(executor_, trial_.place(), plan_.path);
   co_await idle.ask(true);
   if (idle.is_open()) co_await other.ask(true);
   const std::string with = idle.is_open() ? ", with idle connections open" : "";
   const std::vector<Family> families = families_of(workers_);
 
   const auto began = std::chrono::steady_clock::now();
-  co_await patient_.ask("POST", "/scale?to=1&wait=no", from_now(10s));
-  patient_.freeze();
+  co_await trial_.ask("POST", "/scale?to=1&wait=no", from_now(10s));
+  trial_.freeze();
   const auto has_one_ended = [&] { return first_ended(families) != nullptr; };
-  const bool is_alone = co_await patient_.wait_for(has_one_ended, from_now(time_alone(options)));
+  const bool is_alone = co_await trial_.wait_for(has_one_ended, from_now(time_alone(options)));
   auto took = since(began);
   if (is_alone) {
     find(Check::stops, Verdict::ok, fmt::format("within {} ms{}", took.count(), with));
     co_await check_descendants(*first_ended(families));
   }
-  patient_.thaw();
+  trial_.thaw();
   if (is_alone) co_return;
 
-  const bool has_ended_later = co_await patient_.wait_for(has_one_ended, began + options.drain_timeout + 10s);
+  const bool has_ended_later = co_await trial_.wait_for(has_one_ended, began + options.drain_timeout + 10s);
   took = since(began);
   if (has_ended_later && took <= options.drain_timeout)
     find(Check::stops, Verdict::ok, fmt::format("within {} ms{}", took.count(), with));
@@ -193,7 +193,7 @@ asio::awaitable<void> Examination::check_end() {
 /// They may take a moment longer than the worker.
 asio::awaitable<void> Examination::check_descendants(const Family& family) {
   begin(Check::descendants);
-  co_await patient_.wait_for([&] { return family.living_descendants().empty(); }, from_now(1s));
+  co_await trial_.wait_for([&] { return family.living_descendants().empty(); }, from_now(1s));
   judge_descendants(family, true);
 }
 
@@ -205,12 +205,12 @@ asio::awaitable<void> Examination::check_channel() {
   const std::size_t left = has_skipped(Check::stops) ? 2 : 1;
   co_await settle(left, from_now(plan_.options.drain_timeout + 10s));
   const std::vector<Family> families = families_of(workers_);
-  patient_.kill_master();
+  trial_.kill_master();
   const auto began = std::chrono::steady_clock::now();
   const auto all_have_ended = [&] {
     return std::all_of(families.begin(), families.end(), [](const Family& each) { return each.has_worker_ended(); });
   };
-  const bool have_ended = co_await patient_.wait_for(all_have_ended, from_now(5s));
+  const bool have_ended = co_await trial_.wait_for(all_have_ended, from_now(5s));
   const auto took = since(began);
   if (have_ended)
     find(Check::channel, Verdict::ok, fmt::format("within {} ms of the master's death", took.count()));

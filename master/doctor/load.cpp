@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "master/task.hpp"
+#include "master/system/task.hpp"
 
 namespace baton::doctor {
 namespace {
@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 6> loss_names{"", "", "cut off", "reset",
 }  // namespace
 
 std::chrono::milliseconds patience_among(std::size_t clients, std::chrono::microseconds alone) {
-  return std::max(Visitor::usual_patience, std::chrono::ceil<std::chrono::milliseconds>(2 * clients * alone));
+  return std::max(ProbeClient::usual_patience, std::chrono::ceil<std::chrono::milliseconds>(2 * clients * alone));
 }
 
 Load::Load(asio::any_io_executor executor, Way way) : executor_(std::move(executor)), way_(std::move(way)) {}
@@ -37,16 +37,16 @@ asio::awaitable<void> Load::ask_on(asio::any_io_executor executor, Way way, std:
   asio::steady_timer silence(executor);
   while (!tally->stops && tally->asked < tally->most) {
     ++tally->asked;
-    Visitor visitor(executor, way.place, way.path, way.patience);
-    Visit visit;
-    visit.fate = Fate::refused;
-    const bool is_heard = co_await visitor.connect();
+    ProbeClient client(executor, way.place, way.path, way.patience);
+    Probe probe;
+    probe.fate = Fate::refused;
+    const bool is_heard = co_await client.connect();
     if (is_heard && way.lateness.count() > 0) {
       silence.expires_after(way.lateness);
       co_await silence.async_wait(asio::use_awaitable);
     }
-    if (is_heard) visit = co_await visitor.ask(false);
-    ++tally->fates.at(static_cast<std::size_t>(visit.fate));
+    if (is_heard) probe = co_await client.ask(false);
+    ++tally->fates.at(static_cast<std::size_t>(probe.fate));
   }
   --tally->clients;
 }

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "master/doctor/visitor.hpp"
+#include "master/doctor/probe_client.hpp"
 
 namespace baton::doctor {
 
@@ -23,7 +23,7 @@ class Load {
     boost::asio::ip::tcp::endpoint place;
     std::string path;
     bool is_http = true;  ///< else the end of a connection is an answer
-    std::chrono::milliseconds patience = Visitor::usual_patience;
+    std::chrono::milliseconds patience = ProbeClient::usual_patience;
     std::chrono::milliseconds lateness{0};  ///< from the connection to the request, as over a network
   };
 

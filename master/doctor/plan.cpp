@@ -9,8 +9,8 @@
 #include "common/error.hpp"
 #include "common/settings.hpp"
 #include "common/units.hpp"
-#include "master/address.hpp"
-#include "master/policy/combinations.hpp"
+#include "master/listeners/address.hpp"
+#include "master/settings/combinations.hpp"
 
 namespace baton::doctor {
 namespace {

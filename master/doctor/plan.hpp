@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "master/options.hpp"
+#include "master/settings/options.hpp"
 
 namespace baton::doctor {
 

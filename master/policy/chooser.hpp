@@ -6,15 +6,15 @@
 #include <memory>
 #include <span>
 
-#include "master/policy.hpp"
 #include "master/policy/client_address.hpp"
+#include "master/policy/policy.hpp"
 
 namespace baton {
 
 /// A worker that can be handed a connection now.
 struct Candidate {
-  unsigned number = 0;   ///< of its post
-  int id = 0;            ///< of its process: during a reload two can be of one post
+  unsigned number = 0;   ///< of its slot
+  int id = 0;            ///< of its process: during a reload two can be of one slot
   std::size_t held = 0;  ///< connections that it has, those on their way to it included, as far as is known
 };
 

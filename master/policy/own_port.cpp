@@ -17,7 +17,7 @@ Arrangement OwnPortSockets::arrange(const Scene& scene) const {
   if (!scene.may_close) return found;
   const auto owners = scene.owners();
   for (const Scene::Place& place : scene.places)
-    if (place.post > scene.target && !owners.contains(place.post)) found.closed.push_back(place.post);
+    if (place.slot > scene.target && !owners.contains(place.slot)) found.closed.push_back(place.slot);
   return found;
 }
 

@@ -1,4 +1,4 @@
-// Master. A port for each worker: its own as long as its post is wanted, and closed when it is not.
+// Master. A port for each worker: its own as long as its slot is wanted, and closed when it is not.
 #pragma once
 
 #include "master/policy/socket_policy.hpp"

@@ -37,24 +37,24 @@ Arrangement ReuseportSockets::arrange(const Scene& scene) const {
   std::vector<unsigned> orphans;
   // From the top, so that the last one that listens is the first.
   for (auto place = scene.places.rbegin(); place != scene.places.rend(); ++place) {
-    const auto holder = owners.find(place->post);
+    const auto holder = owners.find(place->slot);
     const Owner owner = holder == owners.end() ? Owner::none : holder->second;
-    const bool is_surplus = place->post > scene.target && owner == Owner::none && scene.may_close;
+    const bool is_surplus = place->slot > scene.target && owner == Owner::none && scene.may_close;
     if (owner == Owner::ready) continue;
     if (!place->listens) {
-      if (is_surplus) found.closed.push_back(place->post);
+      if (is_surplus) found.closed.push_back(place->slot);
       continue;
     }
     if (!borrowers.empty()) {
-      orphans.push_back(place->post);
+      orphans.push_back(place->slot);
     } else if (owner == Owner::none && somebody_serves) {
       // Of a command's workers that were too many after all, the last clients are lost rather than all that come.
       const bool is_better_closed = (scene.migrates && listening > 1) || is_surplus;
       if (scene.may_close && is_better_closed) {
-        found.closed.push_back(place->post);
+        found.closed.push_back(place->slot);
         --listening;
       } else {
-        found.stranded.push_back(place->post);
+        found.stranded.push_back(place->slot);
       }
     }
   }
@@ -68,7 +68,7 @@ void ReuseportSockets::check_target(const Scene& scene, bool can_lend) const {
   const auto listening =
       std::count_if(scene.places.begin(), scene.places.end(), [](const Scene::Place& each) { return each.listens; });
   for (const Scene::Place& each : scene.places)
-    if (each.listens && each.post > scene.target)
+    if (each.listens && each.slot > scene.target)
       throw UsageError(fmt::format(
           "{} listeners are open for reuseport, and clients would be lost with a worker for only {} of them "
           "(sysctl net.ipv4.tcp_migrate_req=1 keeps them)",

@@ -8,7 +8,7 @@ namespace baton {
 class SharedSocket final : public SocketPolicy {
  public:
   [[nodiscard]] bool is_common() const override { return true; }
-  [[nodiscard]] unsigned place(unsigned /*post*/) const override { return 1; }
+  [[nodiscard]] unsigned place(unsigned /*slot*/) const override { return 1; }
   [[nodiscard]] Arrangement arrange(const Scene& /*scene*/) const override { return {}; }
 };
 

@@ -16,7 +16,7 @@ ListenAddress SocketPolicy::address(const ListenAddress& wanted, unsigned /*plac
 std::map<unsigned, Scene::Owner> Scene::owners() const {
   std::map<unsigned, Owner> found;
   for (const Worker& each : workers) {
-    Owner& owner = found[each.post];
+    Owner& owner = found[each.slot];
     owner = std::max(owner, each.is_ready ? Owner::ready : Owner::starting);
   }
   return found;

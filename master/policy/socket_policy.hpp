@@ -6,27 +6,27 @@
 #include <set>
 #include <vector>
 
-#include "master/address.hpp"
-#include "master/policy.hpp"
+#include "master/listeners/address.hpp"
+#include "master/policy/policy.hpp"
 
 namespace baton {
 
-/// Who is there for the listeners of one address, whose places are numbered like the posts.
+/// Who is there for the listeners of one address, whose places are numbered like the slots.
 struct Scene {
   struct Place {
-    unsigned post = 0;
+    unsigned slot = 0;
     bool listens = false;
   };
   /// A worker of a configuration that names this address, starting or ready.
   struct Worker {
     int id = 0;
-    unsigned post = 0;
+    unsigned slot = 0;
     bool is_ready = false;
     bool can_borrow = false;  ///< it knows what to do with more than one listener, and how to give one back
   };
   enum class Owner : std::uint8_t { none, starting, ready };
 
-  /// Who holds each post that somebody holds.
+  /// Who holds each slot that somebody holds.
   [[nodiscard]] std::map<unsigned, Owner> owners() const;
 
   std::vector<Place> places;  ///< in ascending order
@@ -40,7 +40,7 @@ struct Scene {
 struct Arrangement {
   std::vector<unsigned> closed;            ///< places: nobody needs them
   std::map<int, std::set<unsigned>> lent;  ///< by a worker's id: places of others that it serves, too
-  std::vector<unsigned> stranded;          ///< places whose clients wait for their post's next worker
+  std::vector<unsigned> stranded;          ///< places whose clients wait for their slot's next worker
 };
 
 class SocketPolicy {
@@ -56,8 +56,8 @@ class SocketPolicy {
   [[nodiscard]] virtual bool has_own_addresses() const { return false; }
   /// The listeners of one address have the same port.
   [[nodiscard]] virtual bool shares_port() const { return false; }
-  /// The place of the listener that a post's workers are handed.
-  [[nodiscard]] virtual unsigned place(unsigned post) const { return post; }
+  /// The place of the listener that a slot's workers are handed.
+  [[nodiscard]] virtual unsigned place(unsigned slot) const { return slot; }
   /// Places that are there without any worker, so that clients wait for the first.
   [[nodiscard]] virtual unsigned least() const { return 1; }
   /// What the listener in `place` is bound to; `wanted` is the configuration's address.

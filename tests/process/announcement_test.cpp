@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "master/cpus.hpp"
+#include "master/system/cpus.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/proc.hpp"

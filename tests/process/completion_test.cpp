@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "master/verbs.hpp"
+#include "master/control/verbs.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/harness.hpp"
 #include "tests/support/program.hpp"

@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "master/listener.hpp"
+#include "master/listeners/listener.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/deadline.hpp"
 #include "tests/support/harness.hpp"

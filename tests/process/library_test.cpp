@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "master/notice_socket.hpp"
+#include "master/process/notify_socket.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fake_master.hpp"
 #include "tests/support/harness.hpp"
@@ -185,20 +185,21 @@ TEST_CASE("library: who is queued when a worker leaves is answered by it") {
 
 TEST_CASE("library: by systemd's conventions alone, with no channel") {
   LoopbackListener listener;
-  baton::NoticeSocket notices;
+  baton::NotifySocket notify_socket;
   // Under systemd LISTEN_PID is set between fork and exec, and so it is here.
   const baton::Fd high{::fcntl(listener.socket.get(), F_DUPFD_CLOEXEC, 50)};
   const std::string start = fmt::format("exec 3<&{0} {0}<&-; LISTEN_PID=$$ exec \"$0\"", high.get());
-  Program worker({{"bash", "-c", start, programs::example()},
-                  {"LISTEN_FDS=1", "LISTEN_FDNAMES=web", "NOTIFY_SOCKET=" + notices.address(), "WATCHDOG_USEC=100000"},
-                  {high.get()},
-                  {}});
-  baton::Notice notice;
+  Program worker(
+      {{"bash", "-c", start, programs::example()},
+       {"LISTEN_FDS=1", "LISTEN_FDNAMES=web", "NOTIFY_SOCKET=" + notify_socket.address(), "WATCHDOG_USEC=100000"},
+       {high.get()},
+       {}});
+  baton::Notification notification;
   CHECK(becomes_true([&] {
-    const baton::Notice next = notices.receive(worker.pid());
-    notice.ready = notice.ready || next.ready;
-    notice.alive = notice.alive || next.alive;
-    return notice.ready && notice.alive;
+    const baton::Notification next = notify_socket.receive(worker.pid());
+    notification.ready = notification.ready || next.ready;
+    notification.alive = notification.alive || next.alive;
+    return notification.ready && notification.alive;
   }));
   CHECK(answering_pid(listener.address) == worker.pid());
   worker.signal(SIGTERM);

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <memory>
 
-#include "master/listener.hpp"
+#include "master/listeners/listener.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/files.hpp"
 #include "tests/support/harness.hpp"

@@ -133,7 +133,7 @@ TEST_CASE("a worker that runs as another user, and what it starts, can notify th
   CHECK(answering_pid(baton.address()) == baton.pids().front());
 }
 
-TEST_CASE("a worker that runs as another user reaches its door where the directories let it through") {
+TEST_CASE("a worker that runs as another user reaches its control socket where the directories let it through") {
   if (!is_root()) return;
   const Directory directory;
   const Words all{"-w",    "1", "--user",    fmt::format("{}:{}", user, group),
@@ -144,7 +144,7 @@ TEST_CASE("a worker that runs as another user reaches its door where the directo
     Baton closed(with_shell(all, ask + wait_on));
     CHECK(said(closed, "asked ") == "000");
     CHECK(
-        closed.wait_for("can't reach the workers' door")
+        closed.wait_for("can't reach the workers' control socket")
             .find(fmt::format("chmod o+x {},", std::filesystem::path(directory / "control").parent_path().string())) !=
         std::string::npos);
   }

@@ -145,7 +145,7 @@ TEST_CASE("baton's own workers take no messages, and say so, and a state file th
   CHECK(refused.errors().find("the state file /dev/null:") != std::string::npos);
 }
 
-TEST_CASE("a command's workers have a door, and a baton among them makes its own") {
+TEST_CASE("a command's workers have a control socket, and a baton among them makes its own") {
   Baton baton({"-w", "1", "--dialect", "channel", "--ready", "message", "--", "sh", "-c",
                fmt::format("echo \"door $BATON_CONTROL\" >&2; exec '{}' -l 127.0.0.1:0 -w 1", programs::baton())});
   CHECK(baton.wait_for("door ").find(fmt::format("door {}.workers", baton.control())) != std::string::npos);
@@ -154,12 +154,12 @@ TEST_CASE("a command's workers have a door, and a baton among them makes its own
   baton.program().wait_for("listening on", 2);
 }
 
-TEST_CASE("where the workers' door can't be made, baton serves without, and says so") {
+TEST_CASE("where the workers' control socket can't be made, baton serves without, and says so") {
   const Directory directory;
   std::string path = directory / "control";
-  path += std::string(104 - path.size(), 'x');  // the door's is longer than a socket's path may be
+  path += std::string(104 - path.size(), 'x');  // the workers' is longer than a socket's path may be
   Baton baton({"-w", "1", "--control", path, "--dialect", "channel", "--ready", "message", "--", "sh", "-c",
                "echo \"door: $BATON_CONTROL.\" >&2; exec tail -f /dev/null"});
-  CHECK(baton.wait_for("workers have no door (BATON_CONTROL): ").find("longer than") != std::string::npos);
+  CHECK(baton.wait_for("workers have no control socket (BATON_CONTROL): ").find("longer than") != std::string::npos);
   baton.wait_for("door: .");
 }

@@ -1,4 +1,4 @@
-// Process tests. Workers that end unasked: the log says how, and the others serve on. What becomes of their posts is in
+// Process tests. Workers that end unasked: the log says how, and the others serve on. What becomes of their slots is in
 // vault_test.cpp and restart_test.cpp.
 #include <fmt/format.h>
 

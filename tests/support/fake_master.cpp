@@ -10,7 +10,7 @@
 #include <exception>
 #include <utility>
 
-#include "master/listener.hpp"
+#include "master/listeners/listener.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/programs.hpp"
 

@@ -38,7 +38,7 @@ std::vector<pid_t> living_children_of(pid_t pid);
 std::uint64_t resident_memory(pid_t pid);
 /// The listening Unix socket with that path.
 Inodes unix_listener(const std::string& path);
-/// The control socket at that path and the workers' door beside it.
+/// The control socket at that path and the workers' control socket beside it.
 Inodes control_listeners(const std::string& path);
 std::string command_line(pid_t pid);
 /// Ended, or killed and about to.

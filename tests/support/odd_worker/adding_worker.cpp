@@ -34,9 +34,9 @@ struct Task {
 };
 
 awaitable<void> add(baton::Membership& member, Task& task) {
-  const boost::json::object wish{{"baton", "add"}, {"key", "count"}};
+  const boost::json::object operation{{"baton", "add"}, {"key", "count"}};
   while (task.left-- > 0) {
-    const auto answer = co_await member.async_ask(wish, use_awaitable);
+    const auto answer = co_await member.async_ask(operation, use_awaitable);
     task.sums.push_back(answer.at("value").as_int64());
   }
   if (--task.at_work == 0) task.done.cancel();
@@ -51,9 +51,9 @@ awaitable<void> work(baton::Membership& member, std::int64_t adds, std::int64_t 
   co_await task.done.async_wait(asio::as_tuple(use_awaitable));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   if (task.sums.size() <= most_kept) {
-    boost::json::object wish{{"baton", "put"}, {"key", "got/" + std::to_string(member.number())}};
-    wish["value"] = boost::json::value_from(task.sums);
-    co_await member.async_ask(wish, use_awaitable);
+    boost::json::object operation{{"baton", "put"}, {"key", "got/" + std::to_string(member.number())}};
+    operation["value"] = boost::json::value_from(task.sums);
+    co_await member.async_ask(operation, use_awaitable);
   }
   const boost::json::object words{{"added", adds}, {"seconds", took.count()}};
   member.send(words);
