@@ -84,7 +84,7 @@ void Master::run(Options options) {
   open_control();
   supervisor_.start();
   announce();
-  service_manager_.emplace(context_.get_executor(), supervisor_);
+  service_manager_.emplace(context_.get_executor(), supervisor_.commands());
   start_task(context_.get_executor(), follow_signals());
   context_.run();
 }
@@ -94,9 +94,9 @@ void Master::open_control() {
   const Options& options = supervisor_.generation().options;
   const bool is_asked_for = !options.control.empty() || !options.name.empty();
   try {
-    control_.emplace(context_.get_executor(), supervisor_,
-                     options.control.empty() ? default_control_path(supervisor_.name()) : options.control);
-    supervisor_.set_control(control_->path());
+    control_.emplace(context_.get_executor(), supervisor_.commands(),
+                     options.control.empty() ? default_control_path(supervisor_.status().name()) : options.control);
+    supervisor_.status().set_control(control_->path());
   } catch (const std::runtime_error& error) {  // StartError, std::system_error
     if (is_asked_for) throw;
     log::warning("no control socket: {} (--control names another)", error.what());
@@ -109,8 +109,8 @@ void Master::open_worker_socket(const Options& options) {
   ControlAccess access{Audience::workers};
   if (options.process.account) access.account = options.process.account->user;
   try {
-    worker_socket_.emplace(context_.get_executor(), supervisor_, control_->path() + ".workers", ControlLimits{},
-                           access);
+    worker_socket_.emplace(context_.get_executor(), supervisor_.commands(), control_->path() + ".workers",
+                           ControlLimits{}, access);
     supervisor_.set_worker_socket(worker_socket_->path());
   } catch (const std::runtime_error& error) {  // StartError, std::system_error
     return log::warning("workers have no control socket (BATON_CONTROL): {}", error.what());
@@ -150,7 +150,7 @@ asio::awaitable<void> Master::follow_signals() {
 
 void Master::scale_by(std::string_view amount) {
   try {
-    supervisor_.scale(amount, [](const Outcome&) {});
+    supervisor_.commands().scale(amount, [](const Outcome&) {});
   } catch (const UsageError& error) {  // one too many
     log::warning("{}", error.what());
   }
@@ -170,7 +170,7 @@ void Master::on_signal(int signal) {
     case SIGHUP:
       // Of a terminal that was closed it is the old meaning: nobody is left to stop us.
       if (ends_with_terminal_ && !has_terminal()) break;
-      return supervisor_.reload(nobody_waits);
+      return supervisor_.commands().reload(nobody_waits);
     case SIGTTIN:
       return scale_by("+1");
     case SIGTTOU:
@@ -182,7 +182,7 @@ void Master::on_signal(int signal) {
     default:
       break;
   }
-  if (!supervisor_.is_stopping()) return supervisor_.stop(nobody_waits);
+  if (!supervisor_.is_stopping()) return supervisor_.commands().stop(nobody_waits);
   if (signal != SIGINT) return;
   log::warning("interrupted again: the workers are killed");
   supervisor_.kill();

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "common/error.hpp"
+#include "common/log.hpp"
 
 namespace baton {
 namespace {
@@ -301,6 +302,18 @@ void ClusterListeners::close(const Group& group) {
   unheld_.erase(group.get());
   std::erase_if(entries_, [&](const auto& each) { return each.second.group == group; });
   std::erase(groups_, group);
+}
+
+void ClusterListeners::prepare(unsigned slot, int backlog, bool refuses) {
+  const std::vector<Group> asked_for = groups_;
+  for (const Group& group : asked_for) {
+    try {
+      group->prepare(slot, backlog, refuses);
+    } catch (const std::runtime_error& error) {  // StartError, std::system_error
+      log::warning("{}; it is given up until a worker asks for it", error.what());
+      close(group);
+    }
+  }
 }
 
 void ClusterListeners::empty() {

@@ -1,6 +1,6 @@
 // Master. Where workers of the dialect `node-cluster` ask for listeners: which listener a program's listen() means, who
 // holds which, and which of them nobody wants any more. Owns the listeners that programs have asked for: they belong to
-// no configuration, so that they outlive reloads. Sends nothing; the conversation is in supervisor_cluster.cpp.
+// no configuration, so that they outlive reloads. Sends nothing: the conversation is ClusterService's.
 //
 // What is asked for is known by its address alone, and by Node's index besides where any port will do. So all workers
 // have one listener for it, whichever options they ask with: those of the first count.
@@ -68,8 +68,9 @@ class ClusterListeners {
   [[nodiscard]] const std::vector<Group>& groups() const { return groups_; }
   /// Closes and returns those that nobody has held for a while in which all was settled: `is_settled`, now.
   std::vector<Group> give_up(TimePoint now, bool is_settled);
-  /// Closes one.
-  void drop(const Group& group) { close(Group(group)); }
+  /// What programs have asked for is there before a worker in that slot asks again, so that clients wait. What can't be
+  /// had any more is given up, and told of: whoever asks for it again is told why.
+  void prepare(unsigned slot, int backlog, bool refuses);
   /// Lets go of everything.
   void empty();
 

@@ -27,9 +27,6 @@ struct Outcome {
 /// Called once, when the command has come to its end, or at once where that is known. Never after the master's end.
 using Done = std::function<void(const Outcome&)>;
 
-/// The number of workers that `amount` means where there are `from`: "8", "+2", "-1" (not below 0). Throws UsageError.
-unsigned parse_amount(std::string_view amount, unsigned from);
-
 class Commands {
  public:
   Commands() = default;

@@ -28,4 +28,9 @@ void Events::publish(std::string_view name, const boost::json::object& fields) {
   while (next_ != subscriptions_.end()) (*next_++)->hear_(event);
 }
 
+void Events::tell(std::string_view name, const std::string& message, boost::json::object fields) {
+  fields["message"] = message;
+  publish(name, fields);
+}
+
 }  // namespace baton

@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace baton {
@@ -38,6 +39,8 @@ class Events {
 
   /// Adds `time` and `event` to the fields. A subscriber may end subscriptions, its own too, while it hears.
   void publish(std::string_view name, const boost::json::object& fields);
+  /// The same with a sentence for people, as the field "message".
+  void tell(std::string_view name, const std::string& message, boost::json::object fields = {});
 
  private:
   std::list<Subscription*> subscriptions_;

@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 constexpr Milliseconds first_pause = 100ms;
 constexpr Milliseconds longest_pause = 30s;
 constexpr Milliseconds healthy_time = 60s;
+constexpr Milliseconds least_service = 10s;
 constexpr unsigned hopeless = 3;  ///< failures in a row of every slot, which open the breaker
 constexpr unsigned trial_slot = 1;
 
@@ -29,6 +30,11 @@ void Pool::set_target(unsigned target) {
   highest_target_ = std::max(highest_target_, target);
   slots_.erase(slots_.upper_bound(target), slots_.end());
   for (unsigned slot = 1; slot <= target; ++slot) slots_[slot];
+}
+
+void Pool::stop() {
+  stopping_ = true;
+  set_target(0);
 }
 
 void Pool::begin_reload(unsigned generation, TimePoint now) {
@@ -109,6 +115,11 @@ void Pool::condemn_for_fault(int id, TimePoint now) {
   if (member.is_condemned) return;
   member.is_condemned = true;
   count_failure(member, now);
+}
+
+bool Pool::is_early(int id, TimePoint now) const {
+  const Member& member = members_.at(id);
+  return !member.is_condemned && member.life.state() == State::ready && now - member.ready_since < least_service;
 }
 
 bool Pool::is_current(const Member& member) const {
@@ -221,6 +232,10 @@ unsigned Pool::ready() const {
   unsigned count = 0;
   for (const Holders& each : table()) count += each.current_is_ready ? 1U : 0U;
   return count;
+}
+
+bool Pool::is_complete() const {
+  return !is_reloading() && !breaker_open_ && target_ > 0 && ready() == target_;
 }
 
 bool Pool::is_settled() {

@@ -50,6 +50,8 @@ class Pool {
   };
 
   void set_target(unsigned target);
+  /// Nobody is wanted any more, for good.
+  void stop();
   void set_surge(unsigned surge) { surge_ = surge; }
   /// Every member of another generation is to be replaced. Forgets past failures: the operator has changed something.
   void begin_reload(unsigned generation, TimePoint now);
@@ -78,11 +80,21 @@ class Pool {
   [[nodiscard]] std::optional<TimePoint> next_wake(TimePoint now) const;
 
   [[nodiscard]] const std::map<int, Member>& members() const { return members_; }
+  /// Of one of them.
+  [[nodiscard]] State state(int id) const { return members_.at(id).life.state(); }
+  /// It is ready, not to be replaced yet, and was so for less than ten seconds. Who leaves by itself so soon does so
+  /// again and again.
+  [[nodiscard]] bool is_early(int id, TimePoint now) const;
+  [[nodiscard]] bool is_stopping() const { return stopping_; }
+  /// stop() was called, and the last has gone.
+  [[nodiscard]] bool has_ended() const { return stopping_ && members_.empty(); }
   [[nodiscard]] unsigned target() const { return target_; }
   [[nodiscard]] unsigned generation() const { return generation_; }
   [[nodiscard]] bool is_reloading() const { return old_generation_.has_value(); }
   /// Slots whose worker is ready and of the wanted generation.
   [[nodiscard]] unsigned ready() const;
+  /// Somebody is wanted, every slot is so, and nothing is under way.
+  [[nodiscard]] bool is_complete() const;
   /// Every slot is so, and nobody else serves. Ends a reload.
   bool is_settled();
   /// Open: every slot has failed again and again, and clients are refused; one worker at a time is tried.
@@ -132,6 +144,7 @@ class Pool {
   unsigned generation_ = 1;
   std::optional<unsigned> old_generation_;  ///< to go back to when the reload under way fails
   bool breaker_open_ = false;
+  bool stopping_ = false;
   unsigned highest_target_ = 0;  ///< since somebody was last leaving
   std::map<unsigned, Slot> slots_;
   std::map<int, Member> members_;

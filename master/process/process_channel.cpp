@@ -108,7 +108,7 @@ void ProcessTable::send(WorkerHandle& worker, std::string_view line, std::option
   }
 }
 
-Channel::Sent ProcessTable::post(int id, std::string_view line) {
+Channel::Sent ProcessTable::send_message(int id, std::string_view line) {
   WorkerHandle& worker = at(id);
   if (!worker.channel_end) return Channel::Sent::closed;
   Channel& channel = worker.channel_end->channel;

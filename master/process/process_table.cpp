@@ -284,22 +284,10 @@ asio::awaitable<void> ProcessTable::follow_process(Handle worker) {
   sweep_orphans();
 }
 
-void ProcessTable::carry_out(int id, Action action) {
-  const Child& child = at(id).child;
-  switch (action) {
-    case Action::drain:
-      if (at(id).cluster) return dismiss(at(id));
-      return child.signal(at(id).stop_signal);
-    case Action::terminate:
-      return child.signal(SIGTERM);
-    case Action::abort:
-      return child.signal(SIGABRT);
-    case Action::kill:
-      return child.kill_group();
-    case Action::none:
-    case Action::announce:
-      return;
-  }
+void ProcessTable::ask_to_drain(int id) {
+  WorkerHandle& worker = at(id);
+  if (worker.cluster) return dismiss(worker);
+  worker.child.signal(worker.stop_signal);
 }
 
 void ProcessTable::kill_all() {

@@ -19,44 +19,13 @@
 #include "common/protocol.hpp"
 #include "common/scoreboard.hpp"
 #include "master/output/output_files.hpp"
-#include "master/pool/lifecycle.hpp"
 #include "master/process/worker_handle.hpp"
+#include "master/process/worker_observer.hpp"
 
 namespace baton {
 
 class ProcessTable {
  public:
-  /// Who is told.
-  class WorkerObserver {
-   public:
-    /// It has given the sign that its generation's settings wait for. Once for each worker.
-    virtual void on_ready(WorkerHandle& worker) = 0;
-    /// `why` goes on from its name.
-    virtual void on_wants_to_retire(WorkerHandle& worker, std::string_view why) = 0;
-    /// `how` goes on from its name.
-    virtual void on_hung(WorkerHandle& worker, std::string_view how) = 0;
-    /// What it says of the connections that it was handed. False: it is out of place.
-    virtual bool on_answer(WorkerHandle& worker, const protocol::Message& message) = 0;
-    /// What a worker of Node's cluster says besides.
-    virtual void on_cluster(WorkerHandle& worker, const protocol::Message& message) = 0;
-    /// What it wants of the message bus, or of the shared state: an object with a member "baton".
-    virtual void on_bus_message(WorkerHandle& worker, const boost::json::object& said) = 0;
-    /// A message to the master.
-    virtual void on_words(WorkerHandle& worker, const boost::json::value& words) = 0;
-    /// After send_now() found no room in its channel: there may be some now.
-    virtual void on_writable(WorkerHandle& worker) = 0;
-    /// Its channel has ended, though it may live on.
-    virtual void on_channel_end(WorkerHandle& worker) = 0;
-    /// Its process is reaped; the record goes after this.
-    virtual void on_exit(WorkerHandle& worker, const Ending& ending) = 0;
-
-   protected:
-    WorkerObserver() = default;
-    WorkerObserver(const WorkerObserver&) = default;
-    WorkerObserver& operator=(const WorkerObserver&) = default;
-    ~WorkerObserver() = default;
-  };
-
   ProcessTable(boost::asio::any_io_executor executor, WorkerObserver& observer);
   ProcessTable(const ProcessTable&) = delete;
   ProcessTable& operator=(const ProcessTable&) = delete;
@@ -87,11 +56,12 @@ class ProcessTable {
   /// As Channel::send_now(); what it leaves to be sent is sent.
   Channel::Sent send_now(int id, std::string_view line, std::span<const int> handles);
   /// A message, at once or as soon as it reads. `full`: it is not sent; on_writable() tells when there is room.
-  Channel::Sent post(int id, std::string_view line);
+  Channel::Sent send_message(int id, std::string_view line);
   /// Whether what a worker says may go to the log: of a flood, a part may.
   static bool may_log(WorkerHandle& worker);
 
-  void carry_out(int id, Action action);
+  /// By its cluster's own word, where it knows one; else by its stop signal.
+  void ask_to_drain(int id);
   /// What still waits to be written gets a second; then nothing waits any more.
   void end_output() { streams_.finish(); }
   void kill_all();

@@ -1,20 +1,17 @@
-// Master. What is, against what is wanted: the steps of the Pool's plan, and what their outcome means.
+// Master. The loop.
 #include "master/supervisor/supervisor.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cctype>
-#include <csignal>
-#include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
+#include "master/supervisor/master_name.hpp"
+#include "master/supervisor/output_rotation.hpp"
 #include "master/system/open_files.hpp"
 #include "master/system/task.hpp"
 
@@ -22,76 +19,34 @@ namespace baton {
 
 namespace asio = boost::asio;
 
-namespace {
-
-TimePoint now() {
-  return std::chrono::steady_clock::now();
-}
-
-std::string in_words(Milliseconds delay) {
-  if (delay.count() == 0) return "a new one starts";
-  return fmt::format("a new one starts in {:.1f} s", static_cast<double>(delay.count()) / 1000);
-}
-
-/// " on 127.0.0.1:3001", where each worker has its own.
-std::string own_addresses(const WorkerHandle& worker) {
-  std::string text;
-  for (const auto& group : worker.generation->listeners)
-    if (group->policy().has_own_addresses()) text += (text.empty() ? " on " : ", ") + group->address_of(worker.number);
-  return text;
-}
-
-bool is_plain(std::string_view word) {
-  constexpr std::size_t longest = 48;
-  return !word.empty() && word.size() <= longest && word.front() != '-' &&
-         std::all_of(word.begin(), word.end(),
-                     [](unsigned char c) { return std::isalnum(c) != 0 || std::strchr("._-", c) != nullptr; });
-}
-
-/// "app.js-4711" for `node app.js`: what a master without an address of its own is called.
-std::string name_of_program(const std::vector<std::string>& command) {
-  std::string name = std::filesystem::path(command.front()).filename();
-  for (auto each = command.begin() + 1; each != command.end(); ++each) {
-    if (each->starts_with('-')) continue;
-    if (std::string script = std::filesystem::path(*each).filename(); is_plain(script)) name = std::move(script);
-    break;
-  }
-  return fmt::format("{}-{}", name, ::getpid());
-}
-
-std::string name_of(const Options& options, const std::vector<std::shared_ptr<ListenerGroup>>& listeners) {
-  if (!options.name.empty()) return options.name;
-  return listeners.empty() ? name_of_program(options.command) : listeners.front()->address();
-}
-
-TimeLimits limits_of(const Options& options) {
-  return {options.ready_timeout, options.drain_timeout};
-}
-
-}  // namespace
-
 Supervisor::Supervisor(asio::any_io_executor executor, std::function<Options()> read_options,
                        std::function<void()> on_all_ended)
     : executor_(std::move(executor)),
-      read_options_(std::move(read_options)),
       on_all_ended_(std::move(on_all_ended)),
-      pool_([this] { return std::uniform_real_distribution<>(0, 1)(random_); }),
-      timer_(executor_),
-      housekeeping_(executor_),
-      bus_timer_(executor_, TimePoint::max()) {}
+      rollout_({pool_, generations_, listeners_, events_},
+               {std::move(read_options),
+                [this](Options options, unsigned target) { return next_generation(std::move(options), target); },
+                [this](const Options& options, unsigned target) { lending_.check_target(options, target); },
+                [this] { advance(); }}),
+      timer_(executor_) {}
 
 void Supervisor::bind(Options options) {
-  started_ = log::timestamp_now();
   const unsigned workers = options.workers;
-  // A command's worker takes several descriptors of this process.
-  if (!options.command.empty()) processes_.set_open_files(raise_open_files());
-  prepare_dispatch(options.policy);
-  generation_ = make_generation(executor_, 1, std::move(options), nullptr, alarm_, workers, false);
-  const Options& taken = generation_->options;
-  name_ = name_of(taken, generation_->listeners);
-  open_state(taken.state_file);
-  pool_.set_target(taken.workers);
-  pool_.set_surge(taken.surge);
+  // A command's worker, and one that is handed connections, takes several descriptors of this process.
+  if (!options.command.empty() || hands_connections(options.policy)) processes_.set_open_files(raise_open_files());
+  handing_.start(options.policy);
+  generations_.begin(make_generation(executor_, 1, std::move(options), nullptr, alarm_, workers, false));
+  const Generation& first = *generations_.current();
+  status_.set_name(master_name(first.options.name, first.listeners.empty() ? "" : first.listeners.front()->address(),
+                               first.options.command, ::getpid()));
+  messages_.open_state(first.options.state_file);
+  pool_.set_target(workers);
+  pool_.set_surge(first.options.surge);
+}
+
+Generations::Pointer Supervisor::next_generation(Options options, unsigned target) {
+  return make_generation(executor_, generations_.next_number(), std::move(options), generations_.current().get(),
+                         alarm_, target, pool_.breaker_is_open());
 }
 
 void Supervisor::start() {
@@ -103,207 +58,101 @@ void Supervisor::start() {
         fmt::format("can't start {} workers: {}{}", pool_.target(), error.what(), way_out(error.code().value())));
   }
   starting_ = false;
-  start_task(executor_, follow_timer());
-  start_task(executor_, keep_house());
-  start_task(executor_, follow_alarm());
-  start_task(executor_, follow_bus());
-  hurry_bus();
+  start_task(executor_, follow_deadlines());
+  start_task(executor_, health_.follow([this](TimePoint now) { look_around(now); }));
+  start_task(executor_, repair_.follow_alarm([this] { advance(); }));
+  start_task(executor_, messages_.follow_time());
 }
 
 /// To be called after whatever has changed.
 void Supervisor::advance() {
   while (take_steps()) {
   }
-  arrange_listeners();
-  if (!stopping_) settle();
+  lending_.arrange();
+  if (!pool_.is_stopping()) rollout_.settle();
   open_gates();
-  if (stopping_ && pool_.members().empty()) {
-    timer_.cancel();
-    housekeeping_.cancel();
-    bus_timer_.cancel();
-    alarm_watch_.cancel();
-    processes_.end_orphans();
-    end_output();
-    for (const Done& done : std::exchange(stop_done_, {})) done({true, "stopped"});
-    return on_all_ended_();
-  }
-  if (const auto wake = pool_.next_wake(now())) timer_.expires_at(*wake);
+  if (pool_.has_ended()) return end();
+  if (const auto wake = pool_.next_wake(std::chrono::steady_clock::now())) timer_.expires_at(*wake);
 }
 
 bool Supervisor::take_steps() {
-  const Pool::Steps steps = pool_.plan(now());
-  if (steps.open_breaker) open_breaker();
-  for (const int id : steps.retire) retire(id);
-  waits_for_name_ = waits_for_name_ && !processes_.all().empty();
-  if (waits_for_name_) return !steps.retire.empty();
+  const Pool::Steps steps = pool_.plan(std::chrono::steady_clock::now());
+  if (steps.open_breaker) listeners_.refuse_clients();
+  for (const int id : steps.retire) drain_.ask(id);
+  if (repair_.waits_for_name()) return !steps.retire.empty();
   // A start that fails can change what is wanted: the rest of the plan is not that of a moment ago.
   for (const unsigned slot : steps.start)
-    if (!start_member(slot)) break;
+    if (!starter_.start(slot, starting_)) break;
   return !steps.start.empty() || !steps.retire.empty();
 }
 
-bool Supervisor::start_member(unsigned slot) {
-  try {
-    // While the breaker is open, clients are refused until it is ready. But what a program has from the start it takes
-    // for a listener: one that does not listen yet wakes it at once, and fails its accept.
-    for (const auto& group : generation_->listeners) {
-      group->prepare(slot, generation_->options.backlog, pool_.breaker_is_open());
-      if (inherits_listeners(generation_->options.dialect)) group->confirm(slot, generation_->options.backlog);
-    }
-    prepare_asked(slot);
-    const int id = ++last_id_;
-    WorkerHandle& worker = processes_.spawn(id, slot, generation_);
-    worker.started = worker.last_sign = now();
-    pool_.started(id, slot, worker.started, limits_of(generation_->options));
-    log::debug("{} spawned", worker.name());
-    tell("worker_started", worker, worker.name() + " started");
-    return true;
-  } catch (const std::runtime_error& error) {  // StartError, std::system_error
-    if (starting_) throw;
-    const auto* system = dynamic_cast<const std::system_error*>(&error);
-    const std::string why =
-        fmt::format("worker {}: {}{}", slot, error.what(), system == nullptr ? "" : way_out(system->code().value()));
-    const Loss loss = pool_.not_started(slot, now());
-    log::error("{}; {}", why, loss.ends_reload ? "the reload is given up" : in_words(loss.delay));
-    after_loss(loss, why);
-    return false;
+void Supervisor::open_gates() {
+  for (const Generations::Pointer& each : {generations_.current(), generations_.previous()})
+    if (each) handing_.open(each->listeners);
+  handing_.open(asked_for_.groups());
+}
+
+/// The last worker has gone, and no other is to come.
+void Supervisor::end() {
+  timer_.cancel();
+  health_.end();
+  messages_.end();
+  repair_.end();
+  processes_.end_orphans();
+  finish_output(generations_, processes_);
+  rollout_.end_stop();
+  on_all_ended_();
+}
+
+/// Each change moves the expiry, which ends the wait: only a wait that is not cancelled has come to its time.
+asio::awaitable<void> Supervisor::follow_deadlines() {
+  while (!pool_.has_ended()) {
+    timer_.expires_at(pool_.next_wake(std::chrono::steady_clock::now()).value_or(TimePoint::max()));
+    boost::system::error_code cancelled;
+    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    if (cancelled || pool_.has_ended()) continue;
+    losses_.expire(std::chrono::steady_clock::now());
+    advance();
   }
 }
 
-void Supervisor::retire(int id) {
-  const Action action = pool_.apply(id, Event::retire, now());
-  WorkerHandle& worker = processes_.at(id);
-  const ProcessSettings& settings = worker.generation->options.process;
-  const bool is_replaced = worker.number <= pool_.target();
-  worker.stop_signal = is_replaced ? settings.asks_to_give_way() : settings.asks_to_stop();
-  end_dispatch(id, action);
-  log::debug("{} is to finish", worker.name());
-  tell("worker_draining", worker, worker.name() + " finishes what it is answering");
+void Supervisor::look_around(TimePoint now) {
+  if (!pool_.is_stopping()) {
+    repair_.inspect_all();
+    cluster_.give_up_listeners(now, pool_.is_complete() && !repair_.waits_for_name());
+  }
+  advance();
 }
 
 void Supervisor::on_ready(WorkerHandle& worker) {
-  const bool breaker_was_open = pool_.breaker_is_open();
-  if (pool_.apply(worker.id, Event::got_ready, now()) != Action::announce) return;
-  newcomers_.push_back(worker.id);
-  worker.last_sign = now();
-  const Options& options = worker.generation->options;
-  if (options.max_lifetime.count() > 0) {
-    const double part = std::uniform_real_distribution<>(0.9, 1.0)(random_);
-    worker.retires_at = now() + std::chrono::duration_cast<Milliseconds>(options.max_lifetime * part);
-  }
-  begin_dispatch(worker);
-  const std::string message = worker.name() + " ready" + own_addresses(worker);
-  log::info("{}", message);
-  tell("worker_ready", worker, message);
-  if (breaker_was_open) close_breaker();
-  confirm_listeners(worker);
-  tell_progress();
+  if (!starter_.take_into_service(worker)) return;
+  repair_.note_newcomer(worker.id);
   advance();
 }
 
 void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
-  const State state = pool_.members().at(worker.id).life.state();
-  const bool from_outside = ending.by_signal && ending.number == SIGKILL;
-  const Loss loss = pool_.ended(worker.id, now(), from_outside);
-  if (loss.member.was_ready && !loss.member.was_retired) processes_.recover_wake_ups();
-  if (!loss.member.was_ready) newcomers_.push_back(worker.id);
-  end_dispatch(worker);
-  cluster_listeners_.forget(worker.id);
-  bus_.forget(worker.id);
-  const bool was_asked =
-      ending.is_clean() || (ending.by_signal && (ending.number == SIGTERM || ending.number == worker.stop_signal));
-  const std::string what = fmt::format("{} {}", worker.name(), baton::describe(ending));
-  if (loss.member.was_retired && was_asked) {
-    log::info("{} has finished", worker.name());
-  } else if (!loss.is_failure || stopping_ || worker.number > pool_.target()) {
-    log::write(state == State::killed ? log::Level::info : log::Level::warning, what);
-  } else {
-    ++restarts_;
-    log::warning("{}; {}", what, loss.ends_reload ? "the reload is given up" : in_words(loss.delay));
-  }
-  tell("worker_ended", worker, what);
-  after_loss(loss, loss.member.was_ready ? what : what + " before it was ready");
+  handing_.remove(worker);
+  asked_for_.forget(worker.id);
+  messages_.forget(worker.id);
+  const Member member = losses_.on_exit(worker, ending);
+  if (!member.was_ready) repair_.note_newcomer(worker.id);
+  if (member.was_ready && !member.was_retired) processes_.recover_wake_ups();
   advance();
 }
 
-/// `what` is a clause for those who wait for the outcome.
-void Supervisor::after_loss(const Loss& loss, const std::string& what) {
-  if (!loss.is_failure) return;
-  last_loss_[loss.member.slot] = what;
-  if (loss.delay.count() > 0)
-    tell("worker_backing_off", fmt::format("worker {}: {}", loss.member.slot, in_words(loss.delay)),
-         {{"worker", loss.member.slot}, {"retry_in_ms", loss.delay.count()}});
-  if (loss.ends_reload) {
-    roll_back(what);
-  } else if (scaling_ && !loss.member.was_ready) {
-    end_scale({false, fmt::format("{}; {} of {} workers are ready, and it is tried again", what, pool_.ready(),
-                                  pool_.target())});
-  }
-  // What a trial was handed may listen by now.
-  if (pool_.breaker_is_open() && !pool_.has_staying())
-    for (const auto& group : listeners()) group->empty();
+void Supervisor::on_wants_to_retire(WorkerHandle& worker, std::string_view why) {
+  recycling_.replace_on_request(worker, why);
+  advance();
 }
 
-void Supervisor::open_breaker() {
-  for (const auto& group : listeners()) group->empty();
-  const std::string message = "every worker fails: clients are refused until one gets ready";
-  log::error("{}", message);
-  tell("breaker_opened", message);
+void Supervisor::on_hung(WorkerHandle& worker, std::string_view how) {
+  losses_.on_hung(worker, how);
+  advance();
 }
 
-void Supervisor::close_breaker() {
-  for (const auto& group : listeners()) {
-    try {
-      group->reopen(generation_->options.backlog);
-      const std::string message = fmt::format("a worker is ready: listening on {} again", group->address());
-      log::warning("{}", message);
-      tell("breaker_closed", message);
-    } catch (const std::runtime_error& error) {  // StartError, std::system_error; the next look around tries again
-      log::error("can't listen on {} again: {}", group->address(), error.what());
-    }
-  }
-}
-
-/// Those whose time has run out.
-void Supervisor::expire(TimePoint at) {
-  std::vector<int> late;
-  for (const auto& [id, member] : pool_.members())
-    if (const auto deadline = member.life.deadline(); deadline && *deadline <= at) late.push_back(id);
-  for (const int id : late) {
-    const State state = pool_.members().at(id).life.state();
-    const Pool::Failed failed = pool_.fail(id, Event::timeout, at);
-    const WorkerHandle& worker = processes_.at(id);
-    const Options& options = worker.generation->options;
-    processes_.carry_out(id, failed.action);
-    if (state == State::starting) {
-      const bool is_mute =
-          worker.cluster && options.ready == Readiness::handle && cluster_listeners_.holdings(id).empty();
-      const std::string what =
-          fmt::format("{} was not ready within {} ms{}", worker.name(), options.ready_timeout.count(),
-                      is_mute ? " (it listens on nothing; where it need not: --ready message, or notify)" : "");
-      const bool is_replaced = failed.loss && !failed.loss->ends_reload;
-      log::warning("{} and is stopped{}", what, is_replaced ? "; " + in_words(failed.loss->delay) : "");
-      tell("worker_late", worker, what);
-      if (failed.loss) after_loss(*failed.loss, what);
-    } else if (state == State::draining) {
-      log::warning("{} did not finish within {} ms and is killed", worker.name(), options.drain_timeout.count());
-    }
-  }
-}
-
-asio::awaitable<void> Supervisor::follow_timer() {
-  // Every change moves the expiry, which ends the wait: only a wait that is not cancelled has come to its time.
-  while (!stopping_ || !pool_.members().empty()) {
-    if (const auto wake = pool_.next_wake(now()))
-      timer_.expires_at(*wake);
-    else
-      timer_.expires_at(TimePoint::max());
-    boost::system::error_code cancelled;
-    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-    if (cancelled) continue;
-    expire(now());
-    advance();
-  }
+void Supervisor::on_writable(WorkerHandle& worker) {
+  handing_.on_writable(worker);
+  messages_.on_writable(worker);
 }
 
 void Supervisor::on_child_signal() {
@@ -311,18 +160,8 @@ void Supervisor::on_child_signal() {
   processes_.sweep_orphans();
 }
 
-void Supervisor::kill() {
-  processes_.kill_all();
-}
-
-void Supervisor::tell(std::string_view event, const std::string& message, boost::json::object fields) {
-  fields["message"] = message;
-  events_.publish(event, fields);
-}
-
-void Supervisor::tell(std::string_view event, const WorkerHandle& worker, const std::string& message) {
-  tell(event, message,
-       {{"worker", worker.number}, {"pid", worker.child.pid()}, {"generation", worker.generation->number}});
+void Supervisor::reopen_output() {
+  baton::reopen_output(generations_, processes_);
 }
 
 }  // namespace baton

@@ -1,34 +1,21 @@
-// Master. Who serves which listener, where there is more than one at an address: the supervisor has the policy compare
-// what is with what is wanted, and lends, withdraws and closes listeners accordingly.
-#include <fmt/format.h>
+// Master. Lending and giving back.
+#include "master/supervisor/listener_lending.hpp"
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
 #include "master/listeners/listener_health.hpp"
-#include "master/supervisor/supervisor.hpp"
 
 namespace baton {
 
-/// What was only bound listens from now on, with our backlog.
-void Supervisor::confirm_listeners(const WorkerHandle& worker) {
-  for (const auto& group : worker.generation->listeners) {
-    try {
-      group->confirm(worker.number, generation_->options.backlog);
-    } catch (const std::system_error& error) {
-      log::error("can't listen on {} for {}: {}", group->address(), worker.name(), error.what());
-    }
-  }
-}
-
-/// To be called after whatever has changed.
-void Supervisor::arrange_listeners() {
-  if (stopping_) return;
-  std::map<int, std::map<std::uint64_t, std::shared_ptr<Vault>>> lent;
+void ListenerLending::arrange() {
+  if (pool_.is_stopping()) return;
+  std::map<int, Lent> lent;
   std::set<unsigned> stranded;
-  for (const auto& group : groups()) {
+  for (const auto& group : generations_.listeners()) {
     if (group->policy().is_common()) continue;
     take_up_left(*group, scene_of(group, pool_.target()));
     const Arrangement found = group->policy().arrange(scene_of(group, pool_.target()));
@@ -48,30 +35,23 @@ void Supervisor::arrange_listeners() {
 }
 
 /// A worker that listened, and ended before it was ready, leaves a listener that clients are sent to.
-void Supervisor::take_up_left(ListenerGroup& group, const Scene& scene) {
+void ListenerLending::take_up_left(ListenerGroup& group, const Scene& scene) {
   const auto owners = scene.owners();
   for (const auto& [place, vault] : group.vaults()) {
     const bool may_be_left = !vault->is_empty() && !vault->is_listening() && !owners.contains(place);
     if (!may_be_left || pool_.breaker_is_open()) continue;
     try {
-      if (vault->listens()) vault->listen(generation_->options.backlog);
+      if (vault->listens()) vault->listen(generations_.options().backlog);
     } catch (const std::system_error& error) {  // out of descriptors; the next look around tries again
       log::error("the listener of worker {} can't be looked at: {}", place, error.what());
     }
   }
 }
 
-/// Of all configurations that are in use.
-std::set<std::shared_ptr<ListenerGroup>> Supervisor::groups() const {
-  std::set<std::shared_ptr<ListenerGroup>> found(generation_->listeners.begin(), generation_->listeners.end());
-  if (old_generation_) found.insert(old_generation_->listeners.begin(), old_generation_->listeners.end());
-  return found;
-}
-
-Scene Supervisor::scene_of(const std::shared_ptr<ListenerGroup>& group, unsigned target) const {
+Scene ListenerLending::scene_of(const std::shared_ptr<ListenerGroup>& group, unsigned target) const {
   Scene scene;
   scene.target = target;
-  scene.may_close = old_generation_ == nullptr;
+  scene.may_close = generations_.previous() == nullptr;
   scene.migrates = group->policy().shares_port() && queues_migrate();
   for (const auto& [id, member] : pool_.members()) {
     if (!is_staying(member.life.state())) continue;
@@ -84,27 +64,30 @@ Scene Supervisor::scene_of(const std::shared_ptr<ListenerGroup>& group, unsigned
 }
 
 /// Each ready worker has those lent to it that are wanted, and gives the others back.
-void Supervisor::lend_out(const std::map<int, std::map<std::uint64_t, std::shared_ptr<Vault>>>& wanted) {
-  const std::map<std::uint64_t, std::shared_ptr<Vault>> none;
+void ListenerLending::lend_out(const std::map<int, Lent>& wanted) {
+  const Lent none;
   for (const auto& [id, worker] : processes_.all()) {
     const auto found = wanted.find(id);
-    const auto& its = found == wanted.end() ? none : found->second;
-    std::vector<std::uint64_t> surplus;
-    for (const auto& [cookie, vault] : worker->borrowed)
-      if (!its.contains(cookie)) surplus.push_back(cookie);
-    for (const std::uint64_t cookie : surplus) processes_.withdraw(*worker, cookie);
-    for (const auto& [cookie, vault] : its) {
-      if (worker->borrowed.contains(cookie)) continue;
-      try {
-        processes_.lend(*worker, vault);
-      } catch (const std::system_error& error) {  // out of descriptors; the next look around tries again
-        log::error("{} can't be lent a listener of {}: {}", worker->name(), vault->address(), error.what());
-      }
+    lend_to(*worker, found == wanted.end() ? none : found->second);
+  }
+}
+
+void ListenerLending::lend_to(WorkerHandle& worker, const Lent& wanted) {
+  std::vector<std::uint64_t> surplus;
+  for (const auto& [cookie, vault] : worker.borrowed)
+    if (!wanted.contains(cookie)) surplus.push_back(cookie);
+  for (const std::uint64_t cookie : surplus) processes_.withdraw(worker, cookie);
+  for (const auto& [cookie, vault] : wanted) {
+    if (worker.borrowed.contains(cookie)) continue;
+    try {
+      processes_.lend(worker, vault);
+    } catch (const std::system_error& error) {  // out of descriptors; the next look around tries again
+      log::error("{} can't be lent a listener of {}: {}", worker.name(), vault->address(), error.what());
     }
   }
 }
 
-void Supervisor::tell_stranded(std::set<unsigned> slots) {
+void ListenerLending::tell_stranded(std::set<unsigned> slots) {
   for (const unsigned slot : slots)
     if (!stranded_.contains(slot))
       log::warning(
@@ -114,9 +97,8 @@ void Supervisor::tell_stranded(std::set<unsigned> slots) {
   stranded_ = std::move(slots);
 }
 
-/// Throws UsageError where so many workers would not do for the listeners that are open.
-void Supervisor::check_target(const Options& options, unsigned target) const {
-  for (const auto& group : generation_->listeners)
+void ListenerLending::check_target(const Options& options, unsigned target) const {
+  for (const auto& group : generations_.current()->listeners)
     group->policy().check_target(scene_of(group, target), options.command.empty());
 }
 

@@ -1,4 +1,6 @@
-// Master. The supervisor's side of the message bus: who there is to hear a message, the time, and the shared state.
+// Master. Between the bus and the workers' channels.
+#include "master/messages/worker_messages.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,11 +8,11 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <set>
 #include <utility>
 
 #include "common/log.hpp"
 #include "common/protocol.hpp"
-#include "master/supervisor/supervisor.hpp"
 
 namespace baton {
 namespace {
@@ -42,17 +44,21 @@ bool takes_messages(const WorkerHandle& worker) {
 
 }  // namespace
 
-void Supervisor::open_state(const std::string& path) {
+WorkerMessages::WorkerMessages(const asio::any_io_executor& executor, ProcessTable& processes, Events& events)
+    : processes_(processes), events_(events), timer_(executor, TimePoint::max()) {
   store_.on_change([this](const state::Change& change) { on_change(change); });
+}
+
+void WorkerMessages::open_state(const std::string& path) {
   if (path.empty()) return;
-  state_file_ = std::make_unique<state::File>(path);
-  state::File::Contents contents = state_file_->read();
+  file_ = std::make_unique<state::File>(path);
+  state::File::Contents contents = file_->read();
   store_.load(std::move(contents.entries), contents.last_version);
-  store_.set_journal(state_file_.get());
+  store_.set_journal(file_.get());
   log::info("state of {} keys from {}", store_.size(), path);
 }
 
-void Supervisor::on_change(const state::Change& change) {
+void WorkerMessages::on_change(const state::Change& change) {
   bus_.tell(change);
   if (!changes_.has_subscribers()) return;
   boost::json::parse_options options;
@@ -61,40 +67,40 @@ void Supervisor::on_change(const state::Change& change) {
   changes_.publish(change.entry ? "set" : "deleted", fields.get_object());
 }
 
-void Supervisor::on_bus_message(WorkerHandle& worker, const boost::json::object& said) {
+void WorkerMessages::on_bus_message(const WorkerHandle& worker, const boost::json::object& said) {
   bus_.take(worker.id, said, worker.last_sign, today());
-  hurry_bus();
+  hurry();
 }
 
-void Supervisor::on_words(WorkerHandle& worker, const boost::json::value& words) {
+void WorkerMessages::on_words(WorkerHandle& worker, const boost::json::value& words) {
   if (events_.has_subscribers())
     events_.publish("message", {{"worker", worker.number}, {"pid", worker.child.pid()}, {"message", words}});
   if (ProcessTable::may_log(worker)) log::info("{} says {}", worker.name(), shown(words));
 }
 
-void Supervisor::hear(int id, const boost::json::value& message) {
+void WorkerMessages::hear(int id, const boost::json::value& message) {
   on_words(processes_.at(id), message);
 }
 
-void Supervisor::send(const Addressee& to, const boost::json::value& message,
-                      std::optional<std::chrono::milliseconds> time_limit, Done done) {
+void WorkerMessages::send(const Addressee& to, const boost::json::value& message,
+                          std::optional<std::chrono::milliseconds> time_limit, const Done& done) {
   bus_.send(to, message, time_limit, std::chrono::steady_clock::now(), done);
-  hurry_bus();
+  hurry();
 }
 
-std::string Supervisor::carry_out(const state::Operation& operation) {
+std::string WorkerMessages::carry_out(const state::Operation& operation) {
   std::string answer = "{";
   state::carry_out(store_, operation, today(), answer);
   answer += '}';
-  hurry_bus();
+  hurry();
   return answer;
 }
 
-MessageBus::Transport::Delivery Supervisor::deliver(int id, std::string_view line) {
+MessageBus::Transport::Delivery WorkerMessages::deliver(int id, std::string_view line) {
   const auto found = processes_.all().find(id);
   if (found == processes_.all().end()) return Delivery::gone;
   if (!takes_messages(*found->second)) return Delivery::deaf;
-  switch (processes_.post(id, line)) {
+  switch (processes_.send_message(id, line)) {
     case Channel::Sent::whole:
     case Channel::Sent::queued:
       return Delivery::done;
@@ -106,7 +112,7 @@ MessageBus::Transport::Delivery Supervisor::deliver(int id, std::string_view lin
   return Delivery::gone;
 }
 
-std::optional<int> Supervisor::holder(unsigned number) const {
+std::optional<int> WorkerMessages::holder(unsigned number) const {
   std::optional<int> found;
   bool is_ready = false;
   for (const auto& [id, worker] : processes_.all()) {
@@ -117,7 +123,7 @@ std::optional<int> Supervisor::holder(unsigned number) const {
   return found;
 }
 
-std::vector<int> Supervisor::holders() const {
+std::vector<int> WorkerMessages::holders() const {
   std::set<unsigned> numbers;
   for (const auto& [id, worker] : processes_.all()) numbers.insert(worker->number);
   std::vector<int> ids;
@@ -126,13 +132,13 @@ std::vector<int> Supervisor::holders() const {
   return ids;
 }
 
-unsigned Supervisor::number_of(int id) const {
+unsigned WorkerMessages::number_of(int id) const {
   const auto found = processes_.all().find(id);
   return found == processes_.all().end() ? 0 : found->second->number;
 }
 
 /// The next moment at which something is over.
-TimePoint Supervisor::next_of_bus() const {
+TimePoint WorkerMessages::next_deadline() const {
   TimePoint next = bus_.deadline().value_or(TimePoint::max());
   if (const auto expiry = store_.deadline()) {
     const auto left = std::clamp<std::chrono::milliseconds>(*expiry - today() + 1ms, 0ms, 24h);
@@ -141,29 +147,35 @@ TimePoint Supervisor::next_of_bus() const {
   return next;
 }
 
-void Supervisor::hurry_bus() {
+void WorkerMessages::hurry() {
   if (!bus_.deadline() && !store_.deadline()) return;
-  if (const TimePoint next = next_of_bus(); next < bus_timer_.expiry()) bus_timer_.expires_at(next);
+  if (const TimePoint next = next_deadline(); next < timer_.expiry()) timer_.expires_at(next);
 }
 
-asio::awaitable<void> Supervisor::follow_bus() {
+asio::awaitable<void> WorkerMessages::follow_time() {
   constexpr auto pause_after_failure = 1s;
-  while (!stopping_ || !pool_.members().empty()) {
+  hurry();
+  while (!ended_) {
     boost::system::error_code cancelled;
-    co_await bus_timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     if (cancelled) continue;
-    bus_timer_.expires_at(TimePoint::max());
+    timer_.expires_at(TimePoint::max());
     bus_.expire(std::chrono::steady_clock::now());
     TimePoint next = TimePoint::max();
     try {
       store_.expire(today());
-      next = next_of_bus();
+      next = next_deadline();
     } catch (const state::Refusal& refusal) {
       log::error("{}; keys whose time is over stay until it can", refusal.what());
       next = std::chrono::steady_clock::now() + pause_after_failure;
     }
-    if (next < bus_timer_.expiry()) bus_timer_.expires_at(next);
+    if (next < timer_.expiry()) timer_.expires_at(next);
   }
+}
+
+void WorkerMessages::end() {
+  ended_ = true;
+  timer_.cancel();
 }
 
 }  // namespace baton
