@@ -14,6 +14,10 @@
 namespace baton::test {
 namespace {
 
+TimePoint now() {
+  return std::chrono::steady_clock::now();
+}
+
 class Site {
  public:
   explicit Site(unsigned workers) {
@@ -32,9 +36,9 @@ class Site {
 
   void advance() {
     for (;;) {
-      const Pool::Steps steps = pool.plan(now);
-      for (const int id : steps.retire) static_cast<void>(pool.apply(id, Event::retire, now));
-      for (const unsigned slot : steps.start) pool.started(++last_id, slot, now, {});
+      const Pool::Steps steps = pool.plan(now());
+      for (const int id : steps.retire) static_cast<void>(pool.apply(id, Event::retire, now()));
+      for (const unsigned slot : steps.start) pool.started(++last_id, slot, now(), {});
       if (steps.start.empty() && steps.retire.empty()) break;
     }
     if (!pool.is_stopping()) rollout.settle();
@@ -50,15 +54,15 @@ class Site {
   /// All who start get ready, and all who are asked to go, until nothing is under way.
   void make_ready() {
     while (!in(State::starting).empty() || !in(State::draining).empty()) {
-      for (const int id : in(State::starting)) static_cast<void>(pool.apply(id, Event::got_ready, now));
-      for (const int id : in(State::draining)) static_cast<void>(pool.ended(id, now, false));
+      for (const int id : in(State::starting)) static_cast<void>(pool.apply(id, Event::got_ready, now()));
+      for (const int id : in(State::draining)) static_cast<void>(pool.ended(id, now(), false));
       advance();
     }
   }
 
   /// Whoever starts ends before it is ready.
   void lose_starting() {
-    const Loss loss = pool.ended(in(State::starting).front(), now, false);
+    const Loss loss = pool.ended(in(State::starting).front(), now(), false);
     rollout.on_loss(loss, "worker 1 pid 7 exited with code 1");
     advance();
   }
@@ -69,7 +73,6 @@ class Site {
   }
 
   boost::asio::io_context loop;
-  TimePoint now{};
   Options options;
   std::string refusal;  ///< that reading the configuration throws
   Events events;
