@@ -39,7 +39,7 @@ class Events {
 
   /// Adds `time` and `event` to the fields. A subscriber may end subscriptions, its own too, while it hears.
   void publish(std::string_view name, const boost::json::object& fields);
-  /// The same with a sentence for people, as the field "message".
+  /// The same with a sentence for people, as `message`.
   void tell(std::string_view name, const std::string& message, boost::json::object fields = {});
 
  private:

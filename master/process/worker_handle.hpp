@@ -1,4 +1,5 @@
-// Master. The master's record of one worker process (the worker's own side is in worker/).
+// Master. The master's record of one worker process (the worker's own side is in worker/): the process, the ends of its
+// sockets and pipes, and what is known of it. Owns its descriptors.
 #pragma once
 
 #include <array>
@@ -9,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -52,7 +54,8 @@ struct AckEnd {
   Watch watch;
 };
 
-struct WorkerHandle {
+/// Tasks that wait on its behalf keep it alive, though its process may be no more.
+struct WorkerHandle : std::enable_shared_from_this<WorkerHandle> {
   WorkerHandle(const boost::asio::any_io_executor& executor, int its_id, unsigned its_number,
                std::shared_ptr<const Generation> its_generation, Child its_child, Fd socket)
       : id(its_id),
@@ -66,39 +69,66 @@ struct WorkerHandle {
   [[nodiscard]] std::string name() const;
   /// It was handed that listener as its own.
   [[nodiscard]] bool holds_by_right(const Vault& vault) const;
+  /// Whether a line about what it sent may go to the log: of a flood, a part may. Says so itself where lines are left
+  /// out.
+  bool may_log();
 
-  int id;                          ///< of this process, among all that this master ever starts
-  unsigned number;                 ///< of its slot
-  std::optional<std::size_t> row;  ///< of the scoreboard; commands have to ask for one
+  /// What it was sent and has not answered.
+  struct Pending {
+    std::deque<std::shared_ptr<Vault>> listeners;  ///< whose descriptors it has not confirmed, the oldest first
+    bool greeting = false;                         ///< of a worker that is handed connections
+    bool probe = false;                            ///< whether it reads its channel
+  };
+
+  /// What waits to be sent on its channel.
+  struct Sending {
+    bool is_flushing = false;  ///< a task waits to send the rest
+    bool wants_room = false;   ///< somebody who found none is to be told
+    bool loss_told = false;    ///< the log says that it does not read
+  };
+
+  /// What it has shown on the way to being ready (readiness.hpp).
+  struct Shown {
+    bool said_hello = false;
+    bool said_ready = false;
+    bool notified_ready = false;
+    bool accepts = false;
+  };
+
+  int id;           ///< of this process, among all that this master ever starts
+  unsigned number;  ///< of its slot
   std::shared_ptr<const Generation> generation;
   Child child;
-  Watch process_watch;                                       // after the child: destroyed before its pidfd closes
-  std::unique_ptr<ChannelEnd> channel_end;                   ///< empty once the channel has ended or was given up
-  std::unique_ptr<AckEnd> ack_end;                           ///< of an Einhorn worker
-  std::unique_ptr<NotifyEnd> notify_end;                     ///< of a command; empty otherwise, and after its end
-  std::array<std::unique_ptr<OutputEnd>, 2> outputs;         ///< by Stream; of a command, until their end
-  std::deque<std::shared_ptr<Vault>> unacknowledged;         ///< whose listeners it has not confirmed
+  Watch process_watch;   // after the child: destroyed before its pidfd closes
+  bool is_gone = false;  ///< its process is reaped
+
+  std::unique_ptr<ChannelEnd> channel_end;            ///< empty once the channel has ended or was given up
+  std::unique_ptr<AckEnd> ack_end;                    ///< of an Einhorn worker
+  std::unique_ptr<NotifyEnd> notify_end;              ///< of a command; empty otherwise, and after its end
+  std::array<std::unique_ptr<OutputEnd>, 2> outputs;  ///< by Stream; of a command, until their end
+
+  std::optional<std::size_t> row;                            ///< of the scoreboard; commands have to ask for one
   std::map<std::uint64_t, std::shared_ptr<Vault>> borrowed;  ///< whose listeners it serves for others, by cookie
-  std::unique_ptr<ClusterTalk> cluster;                      ///< of the dialect node-cluster; empty otherwise
-  bool is_greeted = false;                                   ///< and has not answered that yet
-  bool takes_many = false;                                   ///< it has, and is handed many connections at once
-  bool is_probed = false;                                    ///< and has not answered that yet
-  bool wants_room = false;                                   ///< there was none in its channel for connections
-  unsigned refusals = 0;                                     ///< listeners that it could not receive
+  std::set<std::uint64_t> listener_inodes;                   ///< by which it can be seen to wait for connections
   int stop_signal = SIGTERM;                                 ///< the signal that asks it to finish
-  bool said_ready = false;
-  bool notified_ready = false;
-  bool accepts = false;     ///< it was seen to wait for connections
-  bool said_hello = false;  ///< of a command: it knows baton, and will say that it is ready
-  bool has_spoken = false;  ///< on its channel
+
+  Pending pending;
+  Sending sending;
+  Shown shown;
+  std::unique_ptr<ClusterTalk> cluster;  ///< of the dialect node-cluster; empty otherwise
+  unsigned refusals = 0;                 ///< listeners that it could not receive
+  bool takes_many = false;               ///< it is handed many connections at once
+  bool has_spoken = false;               ///< on its channel
   bool is_ready = false;
-  bool flushing = false;   ///< a task is waiting to send the rest
-  bool loss_told = false;  ///< that it does not read
-  RateLimit log_lines;     ///< about what it sends
-  std::string status;      ///< its own words about itself
+  RateLimit log_lines;  ///< about what it sends
+  std::string status;   ///< its own words about itself
+
   TimePoint started{};
   TimePoint last_sign{};  ///< of life
   TimePoint retires_at = TimePoint::max();
 };
+
+/// All that are alive, by id.
+using Workers = std::map<int, std::shared_ptr<WorkerHandle>>;
 
 }  // namespace baton
