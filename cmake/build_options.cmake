@@ -2,10 +2,9 @@
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-
-set(CMAKE_UNITY_BUILD ${BATON_UNITY})
+if(NOT DEFINED CMAKE_POSITION_INDEPENDENT_CODE)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+endif()
 
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES CXX)
@@ -30,19 +29,21 @@ else()
   target_compile_options(baton_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
 endif()
 
-find_program(BATON_CCACHE ccache)
-if(BATON_CCACHE)
+find_program(BATON_CCACHE_PROGRAM ccache)
+mark_as_advanced(BATON_CCACHE_PROGRAM)
+if(BATON_CCACHE AND BATON_CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # Precompiled headers are cached only when ccache may look past their defines and times.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${BATON_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${BATON_CCACHE_PROGRAM})
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(baton_options INTERFACE -fpch-preprocess)
   endif()
 endif()
 
-# The files of one room are compiled as one (BATON_UNITY): its headers are read once, and no room's names meet another's.
+# The files of one room are compiled as one where CMAKE_UNITY_BUILD is on, as in our presets: its headers are read once,
+# and no room's names meet another's.
 function(baton_compile_by_room target)
   # GCC takes the files of a group for headers, and a coroutine's frame in one of them for a type that two files have.
-  if(BATON_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)

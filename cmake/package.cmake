@@ -2,8 +2,9 @@
 # libbaton-dev is the library with its headers.
 #
 # What is there for Debian alone is not installed by a plain `cmake --install`.
-find_program(gzip_program gzip)
-if(NOT gzip_program OR NOT CMAKE_LIBRARY_ARCHITECTURE)
+find_program(BATON_GZIP gzip)
+mark_as_advanced(BATON_GZIP)
+if(NOT BATON_GZIP OR NOT CMAKE_LIBRARY_ARCHITECTURE)
   return()
 endif()
 
@@ -12,7 +13,7 @@ set(packaged ${PROJECT_BINARY_DIR}/package)
 function(baton_compress source name)
   add_custom_command(OUTPUT ${packaged}/${name}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${packaged}
-    COMMAND sh -c "'${gzip_program}' -9nc '${source}' > '${packaged}/${name}'"
+    COMMAND sh -c "'${BATON_GZIP}' -9nc '${source}' > '${packaged}/${name}'"
     DEPENDS ${source} VERBATIM)
 endfunction()
 baton_compress(${PROJECT_SOURCE_DIR}/docs/baton.1 baton.1.gz)
