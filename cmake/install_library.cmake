@@ -10,11 +10,13 @@ set(library_headers
   common/protocol.hpp
   common/scoreboard.hpp
   worker/adopted_socket.hpp
-  worker/correspondence.hpp
   worker/fair_acceptor.hpp
+  worker/inbox.hpp
   worker/inheritance.hpp
+  worker/master_channel.hpp
   worker/membership.hpp
   worker/membership_state.hpp
+  worker/membership_state_impl.hpp
   worker/question.hpp
   common/notifier.hpp
   worker/turnstile.hpp)

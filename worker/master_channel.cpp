@@ -1,5 +1,5 @@
 // Worker. The messages, as a program that links the library takes them.
-#include "worker/correspondence.hpp"
+#include "worker/master_channel.hpp"
 
 #include <fmt/format.h>
 
@@ -19,12 +19,12 @@ constexpr Channel::Limits limits{.depth = protocol::deepest + 2};
 
 }  // namespace
 
-Correspondence::Correspondence(Fd channel, Counters& counters)
+MasterChannel::MasterChannel(Fd channel, Counters& counters)
     : channel_(std::move(channel), limits), counters_(counters) {
   reply(protocol::hello_line());
 }
 
-Correspondence::News Correspondence::read() {
+MasterChannel::News MasterChannel::read() {
   Channel::Batch batch = channel_.receive();
   News news;
   news.faults = std::move(batch.faults);
@@ -34,18 +34,18 @@ Correspondence::News Correspondence::read() {
   return news;
 }
 
-void Correspondence::say_ready() {
+void MasterChannel::say_ready() {
   if (phase_ == Phase::starting) phase_ = Phase::serving;
   reply(protocol::ready_line());
 }
 
-void Correspondence::tell_open(std::size_t open) {
+void MasterChannel::tell_open(std::size_t open) {
   if (!tells_closes_ || handed_ <= open) return;
   reply(protocol::closed_line(handed_ - open));
   handed_ = open;
 }
 
-void Correspondence::take(Frame frame, News& news) {
+void MasterChannel::take(Frame frame, News& news) {
   protocol::Message message = protocol::decode(std::move(frame.value));
   // A worker's word; from a master it is a message like any other.
   if (message.kind == Kind::ready) message = {Kind::plain, {}, "ready"};
@@ -64,7 +64,7 @@ void Correspondence::take(Frame frame, News& news) {
   // Of a lost wake-up nobody need tell, for whoever waits for connections looks by itself; and nothing is lent to us.
 }
 
-void Correspondence::take_handle(protocol::Message message, std::optional<Fd> handle, News& news) {
+void MasterChannel::take_handle(protocol::Message message, std::optional<Fd> handle, News& news) {
   if (!handle) return reply(protocol::handle_nack_line());
   // It says that the descriptor arrived, not that it is of use: asking again would not mend that.
   reply(protocol::handle_ack_line());
@@ -79,7 +79,7 @@ void Correspondence::take_handle(protocol::Message message, std::optional<Fd> ha
 }
 
 /// What others send comes as it is; answers go to whoever asked.
-void Correspondence::take_bus_message(protocol::Message message, News& news) {
+void MasterChannel::take_bus_message(protocol::Message message, News& news) {
   const std::string& verb = message.detail;
   const bool is_answer = verb == "reply" || verb == "state" || verb == "error";
   boost::json::object& said = message.value.get_object();
@@ -88,14 +88,14 @@ void Correspondence::take_bus_message(protocol::Message message, News& news) {
 }
 
 /// The master is told before any of them is answered: those that it is not told of it gives to others.
-void Correspondence::take_connections(const protocol::Message& message, std::vector<Fd> connections, News& news) {
+void MasterChannel::take_connections(const protocol::Message& message, std::vector<Fd> connections, News& news) {
   tells_closes_ = tells_closes_ || message.wants_closes;
   handed_ += connections.size();
   reply(protocol::taken_line(connections.size()));
   for (Fd& each : connections) news.connections.push_back(std::move(each));
 }
 
-void Correspondence::take_scoreboard(std::optional<std::uint64_t> row, const std::optional<Fd>& memory, News& news) {
+void MasterChannel::take_scoreboard(std::optional<std::uint64_t> row, const std::optional<Fd>& memory, News& news) {
   if (!row || !memory) {
     news.faults.push_back(
         fmt::format("a scoreboard is not used: its {} did not come along", row ? "descriptor" : "slot"));

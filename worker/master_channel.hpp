@@ -19,11 +19,11 @@
 
 namespace baton {
 
-class Correspondence {
+class MasterChannel {
  public:
   /// Greets the master: one that is baton answers with a place on its scoreboard, to which the counters then go.
   /// Throws std::system_error.
-  Correspondence(Fd channel, Counters& counters);
+  MasterChannel(Fd channel, Counters& counters);
 
   [[nodiscard]] const Fd& socket() const { return channel_.socket(); }
 

@@ -11,7 +11,6 @@
 #include <boost/json/serialize.hpp>
 #include <csignal>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <random>
 #include <utility>
@@ -21,12 +20,11 @@
 #include "common/protocol.hpp"
 #include "common/scoreboard.hpp"
 #include "common/worker_settings.hpp"
-#include "worker/accept.hpp"
+#include "worker/acceptors.hpp"
 #include "worker/handed_socket.hpp"
 #include "worker/inherited_channel.hpp"
 #include "worker/poller.hpp"
 #include "worker/sessions.hpp"
-#include "worker/turns.hpp"
 
 namespace baton {
 namespace {
@@ -76,37 +74,26 @@ class Worker {
   void take_handle(const protocol::Message& message, std::optional<Fd> handle);
   void take_scoreboard(std::optional<std::uint64_t> row, const std::optional<Fd>& memory);
   void take_connections(const protocol::Message& message, std::vector<Fd> connections);
-  void serve(Fd listener);
   void begin_serving();
-  void give_back(std::uint64_t socket);
   void reply(std::string_view line);
 
   void give_signs();
   void tell_closes();
-  void glance();
-  void on_connection(Fd connection);
-  void on_exhausted(int error);
-  void pause_accepting();
-  void resume_accepting();
-  void return_to_line();
   void begin_drain();
   [[nodiscard]] int timeout_ms() const;
 
   // Destroyed last to first: what handlers refer to outlives them.
   Counters counters_;
-  Turns turns_;
   Poller poller_;
   Channel channel_;
   Fd signals_;
   Callback channel_callback_{[this] { on_channel(); }};
   Callback signal_callback_{[this] { on_signal(); }};
   Sessions sessions_;
-  std::vector<std::unique_ptr<Acceptor>> acceptors_;
-  std::vector<std::unique_ptr<Acceptor>> given_back_;  ///< until no event of this turn can be theirs
+  Acceptors acceptors_;
   Phase phase_ = Phase::starting;
   bool stop_asked_ = false;
   bool channel_open_ = true;
-  bool out_of_descriptors_ = false;
   bool asked_to_retire_ = false;
   bool tells_closes_ = false;    ///< the master wants to know
   std::size_t handed_ = 0;       ///< connections that came in connections messages and that it believes open
@@ -114,10 +101,6 @@ class Worker {
   std::chrono::milliseconds heartbeat_;
   Sessions::Clock::time_point now_ = Sessions::Clock::now();  ///< when this turn of the loop began
   Sessions::Clock::time_point next_beat_ = now_;
-  std::uint64_t accepted_before_ = 0;  ///< the last time that it was looked at
-  Sessions::Clock::time_point warm_until_{};
-  Sessions::Clock::time_point next_glance_{};
-  std::optional<Sessions::Clock::time_point> retry_accept_;
 };
 
 WorkerSettings fitted(WorkerSettings settings) {
@@ -132,10 +115,10 @@ std::uint64_t with_jitter(std::uint64_t limit) {
 }
 
 Worker::Worker(Fd channel, const WorkerSettings& settings)
-    : turns_(counters_, settings.take_turns),
-      channel_(std::move(channel)),
+    : channel_(std::move(channel)),
       signals_(stop_signals()),
-      sessions_(poller_, counters_, fitted(settings), [this] { resume_accepting(); }),
+      sessions_(poller_, counters_, fitted(settings), [this] { acceptors_.resume(); }),
+      acceptors_(poller_, counters_, sessions_, settings.take_turns),
       most_requests_(with_jitter(settings.max_requests)),
       heartbeat_(settings.heartbeat) {
   poller_.add(channel_.socket(), EPOLLIN, channel_callback_);
@@ -147,15 +130,12 @@ int Worker::run() {
     poller_.wait(timeout_ms(), [this] {
       now_ = Sessions::Clock::now();
       sessions_.set_time(now_, std::time(nullptr));
-      turns_.set_time(now_);
+      acceptors_.set_time(now_);
     });
-    given_back_.clear();
     sessions_.expire();
     give_signs();
-    glance();
     if (tells_closes_) tell_closes();
-    if (retry_accept_ && *retry_accept_ <= now_) resume_accepting();
-    if (turns_.is_out() && turns_.may_return()) return_to_line();
+    acceptors_.look_after();
     if (stop_asked_ && phase_ != Phase::draining) begin_drain();
   }
   log::debug("all answered, leaving");
@@ -172,22 +152,7 @@ void Worker::give_signs() {
   if (heartbeat_.count() == 0 || !channel_open_ || now_ < next_beat_) return;
   next_beat_ = now_ + heartbeat_;
   if (!counters_.is_attached() && !channel_.has_unsent()) reply(protocol::alive_line());
-  for (const auto& acceptor : acceptors_) acceptor->glance();
-}
-
-/// A worker that was woken for a connection, and has died or been stopped since, has taken the wake-up along. The
-/// master tells of most such ends; while there are connections coming, one looks besides, so that nobody waits long.
-void Worker::glance() {
-  using namespace std::chrono_literals;
-  constexpr auto interval = 80ms;
-  constexpr auto warm_time = 5s;
-  if (const std::uint64_t accepted = counters_.get(Metric::accepted); accepted != accepted_before_) {
-    accepted_before_ = accepted;
-    warm_until_ = now_ + warm_time;
-  }
-  if (now_ >= warm_until_ || now_ < next_glance_) return;
-  next_glance_ = now_ + interval;
-  for (const auto& acceptor : acceptors_) acceptor->glance();
+  acceptors_.glance();
 }
 
 /// Once a turn for all of them. Where the master counts, every session has come from it.
@@ -204,10 +169,8 @@ int Worker::timeout_ms() const {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - now);
     least = std::max(std::min(least.value_or(left), left), std::chrono::milliseconds(0));
   };
-  if (retry_accept_) consider(*retry_accept_);
-  if (turns_.is_out()) consider(turns_.latest_return());
+  if (const auto due = acceptors_.next_due(now)) consider(*due);
   if (heartbeat_.count() > 0 && channel_open_) consider(next_beat_);
-  if (!acceptors_.empty() && now < warm_until_) consider(next_glance_);
   return least ? static_cast<int>(least->count()) : -1;
 }
 
@@ -241,11 +204,8 @@ void Worker::on_message(Frame frame) {
   if (message.kind == Kind::handle) return take_handle(message, std::move(frame.handle));
   if (message.kind == Kind::connections) return take_connections(message, std::move(frame.handles));
   if (message.kind == Kind::scoreboard) return take_scoreboard(message.number, frame.handle);
-  if (message.kind == Kind::withdraw) return give_back(message.number.value_or(0));
-  if (message.kind == Kind::glance) {
-    for (const auto& acceptor : acceptors_) acceptor->glance();
-    return;
-  }
+  if (message.kind == Kind::withdraw) return acceptors_.give_back(message.number.value_or(0));
+  if (message.kind == Kind::glance) return acceptors_.glance();
   log::debug("from the master: {}", boost::json::serialize(message.value));
 }
 
@@ -258,7 +218,10 @@ void Worker::take_handle(const protocol::Message& message, std::optional<Fd> han
   }
   // The acknowledgement says that the descriptor arrived, not that it is of use: asking again would not mend that.
   reply(protocol::handle_ack_line());
-  if (message.detail == protocol::listener_type && is_listener(*handle)) return serve(std::move(*handle));
+  if (message.detail == protocol::listener_type && is_listener(*handle)) {
+    acceptors_.add(std::move(*handle));
+    return begin_serving();
+  }
   if (message.detail == protocol::connection_type && is_connection(*handle))
     return sessions_.adopt(std::move(*handle), Holders::shared);
   log::error(
@@ -287,33 +250,10 @@ void Worker::take_connections(const protocol::Message& message, std::vector<Fd> 
   for (Fd& each : connections) sessions_.adopt(std::move(each), Holders::shared);
 }
 
-void Worker::serve(Fd listener) {
-  acceptors_.push_back(std::make_unique<Acceptor>(
-      poller_, counters_, turns_, std::move(listener), [this](Fd connection) { on_connection(std::move(connection)); },
-      [this](int error) { on_exhausted(error); }));
-  if (sessions_.is_full())
-    acceptors_.back()->pause();
-  else
-    turns_.join();
-  begin_serving();
-}
-
 void Worker::begin_serving() {
   if (phase_ != Phase::starting) return;
   phase_ = Phase::serving;
   reply(protocol::ready_line());
-}
-
-/// Others accept from it. But a connection may have woken us alone, and then is ours.
-void Worker::give_back(std::uint64_t socket) {
-  const auto given = std::stable_partition(acceptors_.begin(), acceptors_.end(),
-                                           [&](const auto& each) { return !each->serves(socket); });
-  given_back_.insert(given_back_.end(), std::move_iterator(given), std::move_iterator(acceptors_.end()));
-  acceptors_.erase(given, acceptors_.end());
-  for (const auto& each : given_back_) {
-    each->glance();
-    each->pause();
-  }
 }
 
 void Worker::reply(std::string_view line) {
@@ -332,55 +272,12 @@ void Worker::reply(std::string_view line) {
   }
 }
 
-void Worker::on_connection(Fd connection) {
-  out_of_descriptors_ = false;
-  sessions_.adopt(std::move(connection));
-  if (sessions_.is_full()) pause_accepting();
-}
-
-void Worker::on_exhausted(int error) {
-  using namespace std::chrono_literals;
-  constexpr auto retry_interval = 100ms;
-  if (!std::exchange(out_of_descriptors_, true))
-    log::warning("can't accept with {} connections open: {} (raise LimitNOFILE or fs.file-max); waiting for room",
-                 sessions_.size(), describe_errno(error));
-  pause_accepting();
-  if (phase_ == Phase::draining) return;  // who waits in the queue is left to the others
-  retry_accept_ = now_ + retry_interval;
-}
-
-void Worker::pause_accepting() {
-  turns_.leave();
-  for (const auto& acceptor : acceptors_) acceptor->pause();
-}
-
-void Worker::resume_accepting() {
-  retry_accept_.reset();
-  if (phase_ == Phase::draining || sessions_.is_full() || turns_.is_out()) return;
-  turns_.join();
-  for (const auto& acceptor : acceptors_) acceptor->resume();
-}
-
-void Worker::return_to_line() {
-  bool in_vain = false;
-  if (turns_.is_ahead()) {
-    const auto has_left_over = [](const auto& acceptor) { return acceptor->has_left_over(); };
-    if (std::any_of(acceptors_.begin(), acceptors_.end(), has_left_over) && turns_.stay_out()) return;
-    for (const auto& acceptor : acceptors_) in_vain |= acceptor->take_left_over();
-  }
-  turns_.come_back(in_vain);
-  if (!retry_accept_) resume_accepting();
-}
-
 /// Accepts what is queued already, for these clients believe themselves connected, and then gives the listeners up.
 void Worker::begin_drain() {
   log::debug("draining, {} connections open", sessions_.size());
   phase_ = Phase::draining;
-  retry_accept_.reset();
-  turns_.leave();
   sessions_.drain();
-  for (const auto& acceptor : acceptors_) acceptor->sweep();
-  acceptors_.clear();
+  acceptors_.give_up();
 }
 
 }  // namespace

@@ -1,27 +1,23 @@
-// Client. Finding the master, asking it, and showing what it says.
+// Client. Asking the master, and showing what it says.
 #include "master/client/client.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
 #include <functional>
-#include <sstream>
 
 #include "common/error.hpp"
 #include "common/json_text.hpp"
-#include "common/settings.hpp"
-#include "common/units.hpp"
+#include "master/client/client_arguments.hpp"
 #include "master/client/client_connection.hpp"
 #include "master/client/client_text.hpp"
-#include "master/control/addressee.hpp"
-#include "master/control/control_path.hpp"
+#include "master/client/find_master.hpp"
 #include "master/control/verbs.hpp"
 #include "master/system/terminal.hpp"
 
@@ -29,124 +25,6 @@ namespace baton {
 namespace {
 
 namespace json = boost::json;
-
-struct Wanted {
-  const Verb* verb = nullptr;
-  std::string amount;
-  std::string body;  ///< of a message
-  std::string control;
-  std::string name;
-  bool json = false;
-  bool no_wait = false;
-};
-
-bool is_amount(std::string_view text) {
-  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-bool is_command_with_end(VerbAction action) {
-  return action == VerbAction::scale || action == VerbAction::reload || action == VerbAction::stop;
-}
-
-/// Also of an action whose end is not awaited.
-bool is_message(VerbAction action) {
-  return action == VerbAction::send;
-}
-
-/// "WORKER JSON" → its words.
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words;
-  std::istringstream stream{std::string(text)};
-  for (std::string word; stream >> word;) words.push_back(word);
-  return words;
-}
-
-/// What is sent, so that a slip is found before the master is asked.
-std::string message_body(const std::vector<std::string>& arguments, const std::string& time_limit) {
-  const std::string& to = arguments.at(0);
-  const auto addressee = parse_addressee(to);
-  if (!addressee || addressee->who == Addressee::Who::master || addressee->who == Addressee::Who::others)
-    throw UsageError(fmt::format(R"("{}" is no worker's number, and not "all")", to));
-  json::error_code error;
-  const json::value message = parse_json(arguments.at(1), error);
-  if (error)
-    throw UsageError(fmt::format(R"("{}" is not JSON: {} (a text has quotation marks: '"hello"'))", arguments.at(1),
-                                 error.message()));
-  json::object body{{"to", to}, {"message", message}};
-  if (time_limit.empty()) return json::serialize(body);
-  static_cast<void>(parse_duration(time_limit));
-  body["timeout"] = time_limit;
-  return json::serialize(body);
-}
-
-Wanted parse(const std::vector<std::string>& arguments) {
-  Wanted wanted;
-  wanted.verb = verb_of_command(arguments.front());
-  const Verb& verb = *wanted.verb;
-  const std::string usage =
-      fmt::format("baton {} [flags]{}{}", verb.command, verb.arguments.empty() ? "" : " ", verb.arguments);
-  Settings settings(usage, fmt::format("Asks the baton that runs: {}.", verb.help), "baton " BATON_VERSION);
-  const auto take = [](std::string& target) { return [&target](const std::string& text) { target = text; }; };
-  settings.add("--control", "PATH", "Control socket of the master [found by its name]", take(wanted.control));
-  settings.add("--name", "NAME", "Name of the master [the only one that runs]", take(wanted.name));
-  settings.add_flag("--json", "Print what the master says as it is, in JSON", wanted.json);
-  if (is_command_with_end(verb.action)) settings.add_flag("--no-wait", "Don't wait until it is done", wanted.no_wait);
-  std::string time_limit;
-  if (is_message(verb.action)) {
-    settings.add("--timeout", "TIME", "Wait so long for the worker's reply, and print it [none is asked for]",
-                 take(time_limit));
-    settings.set_footer("WORKER is a number, or all. JSON is the message.");
-  }
-  settings.expect_arguments(words_of(verb.arguments));
-  if (verb.action == VerbAction::scale)
-    settings.set_footer("AMOUNT is the number of workers (8), or how many more or fewer (+2, -1).");
-  settings.parse({arguments.begin() + 1, arguments.end()});
-  if (is_message(verb.action)) {
-    wanted.body = message_body(settings.arguments(), time_limit);
-    return wanted;
-  }
-  if (settings.arguments().empty()) return wanted;
-  wanted.amount = settings.arguments().front();
-  if (!is_amount(wanted.amount))
-    throw UsageError(fmt::format("\"{}\" is not a number of workers (8), and no change of it (+2, -1)", wanted.amount));
-  return wanted;
-}
-
-std::string joined(const std::vector<std::string>& all) {
-  std::string text;
-  for (const std::string& each : all) text += (text.empty() ? "" : ", ") + each;
-  return text;
-}
-
-std::vector<RunningMaster> all_running() {
-  std::vector<RunningMaster> all;
-  for (const std::string& directory : control_directories())
-    for (RunningMaster& each : running_masters(directory)) all.push_back(std::move(each));
-  return all;
-}
-
-std::string find_master(const Wanted& wanted) {
-  if (!wanted.control.empty()) return wanted.control;
-  const std::vector<RunningMaster> running = all_running();
-  std::vector<RunningMaster> fitting;
-  std::vector<std::string> shown;
-  for (const RunningMaster& each : running) {
-    const bool fits = wanted.name.empty() || each.path.ends_with(control_path("", wanted.name));
-    if (fits) fitting.push_back(each);
-    shown.push_back(each.pid == 0 ? each.name : fmt::format("{} (pid {})", each.name, each.pid));
-  }
-  if (fitting.size() == 1) return fitting.front().path;
-  if (fitting.size() > 1 && wanted.name.empty())
-    throw StartError(fmt::format("several batons are running: {}; --name chooses one", joined(shown)));
-  if (fitting.size() > 1)
-    throw StartError(fmt::format("several batons have the name \"{}\": --control chooses {} or {}", wanted.name,
-                                 fitting[0].path, fitting[1].path));
-  const std::string with_name = wanted.name.empty() ? "" : fmt::format(" with the name \"{}\"", wanted.name);
-  const std::string others = shown.empty() ? "" : fmt::format("; there are: {}", joined(shown));
-  throw StartError(fmt::format("no baton{} is running (looked in {}; --control names another socket{})", with_name,
-                               joined(control_directories()), others));
-}
 
 json::object parsed(const std::string& text) {
   json::error_code error;
@@ -167,8 +45,8 @@ void take_lines(std::string& text, const std::function<void(const std::string&)>
 
 class Client {
  public:
-  Client(Wanted wanted, std::FILE* out, std::FILE* err)
-      : wanted_(std::move(wanted)), path_(find_master(wanted_)), out_(out), err_(err) {}
+  Client(ClientArguments wanted, std::FILE* out, std::FILE* err)
+      : wanted_(std::move(wanted)), path_(find_master(wanted_.control, wanted_.name)), out_(out), err_(err) {}
 
   int run() {
     if (wanted_.verb->action == VerbAction::status) return status();
@@ -190,7 +68,7 @@ class Client {
   [[nodiscard]] int finish(ClientConnection& answer);
   void print(std::string_view text) const;
 
-  Wanted wanted_;
+  ClientArguments wanted_;
   std::string path_;
   std::FILE* out_;
   std::FILE* err_;
@@ -248,7 +126,7 @@ std::string Client::target() const {
 
 int Client::command() {
   const bool has_progress =
-      wanted_.verb->action != VerbAction::stop && !is_message(wanted_.verb->action) && !wanted_.no_wait;
+      wanted_.verb->action != VerbAction::stop && wanted_.verb->action != VerbAction::send && !wanted_.no_wait;
   ClientConnection answer(path_);
   if (!has_progress) {
     ask(answer, target());
@@ -320,7 +198,7 @@ int run_client(const std::vector<std::string>& arguments) {
 }
 
 int run_client(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* err) {
-  return Client(parse(arguments), out, err).run();
+  return Client(parse_client_arguments(arguments), out, err).run();
 }
 
 }  // namespace baton

@@ -2,18 +2,15 @@
 #include "master/cluster/cluster_listeners.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
-#include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
+#include "master/cluster/cluster_query.hpp"
+#include "master/listeners/listener.hpp"
 
 namespace baton {
 namespace {
@@ -25,26 +22,10 @@ using protocol::Query;
 constexpr std::size_t most_of_worker = 64;
 constexpr std::size_t most_of_all = 256;
 constexpr std::size_t most_questions = 512;
-constexpr std::size_t longest_address = 4096;
 // Node's TLS server sends some hundred bytes of keys.
 constexpr std::size_t longest_data = 4096;
 // A program may ask for one port at its start, and for another once its database has answered.
 constexpr auto patience = 5s;
-
-[[noreturn]] void refuse(int error, const std::string& why) {
-  throw ListenError(error, why);
-}
-
-std::string wanted_address(const Query& query) {
-  if (query.is_path()) return fmt::format("unix:{}", query.address.value_or(""));
-  return fmt::format("{}:{}", query.address.value_or("*"), query.port);
-}
-
-/// The same for all who mean the same. Where any port will do, each index is another.
-std::string question_of(const Query& query) {
-  const std::string address = wanted_address(query);
-  return query.port == 0 ? fmt::format("{}#{}", address, query.index) : address;
-}
 
 std::uint16_t bound_port(const ListenerGroup& group, unsigned number) {
   const std::string address = group.address_of(number);
@@ -52,85 +33,14 @@ std::uint16_t bound_port(const ListenerGroup& group, unsigned number) {
   return std::get<TcpAddress>(parse_address(address, 0)).ports.first;
 }
 
-/// Permissions as Node's readableAll and writableAll make them: more than the umask leaves.
-std::optional<mode_t> mode_asked(const Query& query) {
-  if (!query.is_readable_by_all && !query.is_writable_by_all) return std::nullopt;
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  return (0777 & ~mask) | (query.is_readable_by_all ? 0444U : 0U) | (query.is_writable_by_all ? 0222U : 0U);
-}
-
-/// Node sends whole paths, and means the shorter one of the two from here.
-UnixAddress path_asked(const Query& query) {
-  constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
-  UnixAddress address{query.address.value_or(""), mode_asked(query), false};
-  if (!address.path.starts_with('/')) refuse(EINVAL, fmt::format("\"{}\" is no whole path", address.path));
-  if (address.path.size() <= longest) return address;
-  std::string nearer = std::filesystem::path(address.path).lexically_relative(std::filesystem::current_path());
-  if (nearer.empty() || nearer.size() > longest || nearer.starts_with('@'))
-    refuse(EINVAL, fmt::format("a socket's path of {} bytes (at most {})", address.path.size(), longest));
-  address.path = std::move(nearer);
-  return address;
-}
-
-TcpAddress port_asked(const Query& query) {
-  TcpAddress address{std::nullopt, static_cast<std::uint16_t>(query.port), {}, query.is_ipv6_only};
-  if (!query.address) return address;
-  boost::system::error_code error;
-  address.host = boost::asio::ip::make_address(*query.address, error);
-  if (error) refuse(EINVAL, fmt::format("\"{}\" is no IP address", *query.address));
-  return address;
-}
-
-bool has_no_control_character(const std::string& text) {
-  return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; });
-}
-
-/// What no listener of ours can be. Node's own primary would use a descriptor of its own by number, and bind UDP.
-void check_kind(const Query& query) {
-  const std::string address = query.address.value_or("");
-  if (address.size() > longest_address) refuse(EINVAL, fmt::format("an address of {} bytes", address.size()));
-  if (!has_no_control_character(address))
-    refuse(EINVAL, "an address with control characters (Node's cluster has no abstract sockets: --listen unix:@name)");
-  if (query.is_udp())
-    refuse(ENOTSUP, fmt::format("UDP, {}: baton shares stream sockets only (bind({{ exclusive: true }}) binds in the "
-                                "worker itself)",
-                                wanted_address(query)));
-  if (query.names_descriptor)
-    refuse(EINVAL, "a descriptor of its master's, by number: there is none (listen on a port or a path)");
-  if (query.is_malformed) refuse(EINVAL, "its question is none that Node's listen() asks");
-}
-
-/// From which on everybody may listen.
-int first_free_port() {
-  int port = 1024;
-  std::ifstream("/proc/sys/net/ipv4/ip_unprivileged_port_start") >> port;
-  return port;
-}
-
-/// It is bound with this process's rights, which workers of another user are not to have.
-void check_rights(const Query& query, const ProcessSettings& settings) {
-  if (!settings.account || settings.account->user == ::geteuid()) return;
-  if (query.is_path())
-    refuse(EACCES, fmt::format("{}, with --user: a path for workers of another user is for --listen to name",
-                               query.address.value_or("")));
-  if (query.port > 0 && query.port < first_free_port())
-    refuse(EACCES, fmt::format("port {}, with --user: that user may not have it (--listen may)", query.port));
-}
-
 }  // namespace
-
-ListenAddress address_asked(const Query& query) {
-  if (query.is_path()) return path_asked(query);
-  return port_asked(query);
-}
 
 ClusterListeners::Answer ClusterListeners::ask(const Asker& asker, const Query& query, bool refuses) {
   Answer answer;
   try {
     check_kind(query);
     std::vector<Holding>& its = holdings_[asker.id];
-    if (its.size() >= most_of_worker) refuse(EMFILE, fmt::format("more than {} listeners", most_of_worker));
+    if (its.size() >= most_of_worker) throw ListenError(EMFILE, fmt::format("more than {} listeners", most_of_worker));
     const Entry& entry = entry_for(asker, query, refuses, answer);
     entry.group->prepare(asker.number, asker.generation.options.backlog, refuses);  // where it was lost meanwhile
     answer.vault = entry.group->vault(asker.number);
@@ -154,9 +64,10 @@ ClusterListeners::Entry& ClusterListeners::entry_for(const Asker& asker, const Q
   const std::string question = question_of(query);
   const auto& its = holdings_[asker.id];
   if (std::any_of(its.begin(), its.end(), [&](const Holding& each) { return each.question == question; }))
-    refuse(EADDRINUSE, fmt::format("{} a second time, and has it already", wanted_address(query)));
+    throw ListenError(EADDRINUSE, fmt::format("{} a second time, and has it already", wanted_address(query)));
   if (boost::json::serialize(query.data).size() > longest_data)
-    refuse(EINVAL, fmt::format("{} with more than {} bytes for the others", wanted_address(query), longest_data));
+    throw ListenError(EINVAL,
+                      fmt::format("{} with more than {} bytes for the others", wanted_address(query), longest_data));
   Group group = given(asker, query, answer);
   const auto found = entries_.find(question);
   if (found != entries_.end()) {
@@ -201,13 +112,15 @@ ClusterListeners::Group ClusterListeners::given(const Asker& asker, const Query&
 ClusterListeners::Group ClusterListeners::made(const Query& query, const Options& options, bool refuses,
                                                Answer& answer) {
   if (query.is_path() && options.policy == Policy::source)
-    refuse(EINVAL, fmt::format("{}: source goes by the client's address, and a Unix socket's clients have none "
-                               "(--policy leastconn is for both)",
-                               wanted_address(query)));
+    throw ListenError(EINVAL,
+                      fmt::format("{}: source goes by the client's address, and a Unix socket's clients have none "
+                                  "(--policy leastconn is for both)",
+                                  wanted_address(query)));
   check_rights(query, options.process);
   if (groups_.size() >= most_of_all) {
     const auto idle = std::find_if(groups_.begin(), groups_.end(), [&](const Group& each) { return !is_held(*each); });
-    if (idle == groups_.end()) refuse(EMFILE, fmt::format("more than the {} listeners of all workers", most_of_all));
+    if (idle == groups_.end())
+      throw ListenError(EMFILE, fmt::format("more than the {} listeners of all workers", most_of_all));
     close(Group(*idle));
   }
   const NamedAddress wanted{std::string(default_listener_name), address_asked(query)};

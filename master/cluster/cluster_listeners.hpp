@@ -96,7 +96,4 @@ class ClusterListeners {
   std::uint64_t last_key_ = 0;
 };
 
-/// Where a program asks to listen. Throws ListenError where that can't be.
-ListenAddress address_asked(const protocol::Query& query);
-
 }  // namespace baton

@@ -11,20 +11,11 @@
 #include <variant>
 
 #include "master/control/addressee.hpp"
+#include "master/control/reply.hpp"
 #include "master/control/verbs.hpp"
 #include "master/state/operation.hpp"
 
 namespace baton {
-
-/// A status code and one JSON value.
-struct Reply {
-  unsigned status = 200;
-  std::string body;
-  std::string allow;  ///< the methods that the path knows, of a 405
-};
-
-/// {"ok":…,"message":…}
-Reply reply_with(unsigned status, bool ok, std::string_view message);
 
 struct ControlRequest {
   VerbAction action = VerbAction::list;

@@ -12,15 +12,12 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/status.hpp>
-#include <boost/json/serialize.hpp>
 #include <exception>
 #include <utility>
 
-#include "common/error.hpp"
 #include "common/log.hpp"
-#include "common/text.hpp"
 #include "master/control/control_sessions.hpp"
+#include "master/control/execution.hpp"
 
 namespace baton {
 namespace {
@@ -34,43 +31,13 @@ constexpr std::uint32_t most_header = 8 * 1024;
 constexpr std::uint64_t most_body = (std::uint64_t{1} << 20) + 1024;  // the longest message, and what is around it
 constexpr std::size_t most_buffered = std::size_t{16} * 1024;
 constexpr std::size_t usually_read = std::size_t{4} * 1024;
-constexpr std::size_t most_per_piece = std::size_t{64} * 1024;
+// As soon as so much is there, it is sent.
+constexpr std::size_t most_gathered = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds lingering_time{1000};
 constexpr std::chrono::milliseconds until_cancelled_again{20};
 
-bool is_stream(const ControlRequest& request) {
-  return request.action == VerbAction::events || request.watch;
-}
-
 bool is_too_long(const error_code& error) {
   return error == http::error::header_limit || error == http::error::buffer_overflow;
-}
-
-unsigned status_of(state::Problem problem) {
-  switch (problem) {
-    case state::Problem::missing:
-      return 404;
-    case state::Problem::conflict:
-      return 409;
-    case state::Problem::malformed:
-      return 400;
-    case state::Problem::too_large:
-      return 413;
-    case state::Problem::broken:
-      break;
-  }
-  return 503;
-}
-
-Reply reply_of(const Outcome& outcome) {
-  const unsigned status = outcome.ok ? 200 : outcome.code == "too_large" ? 413 : 409;
-  Reply reply = reply_with(status, outcome.ok, outcome.message);
-  if (outcome.reply.empty() && outcome.code.empty()) return reply;
-  reply.body.pop_back();
-  if (!outcome.code.empty()) reply.body += fmt::format(R"(,"code":"{}")", outcome.code);
-  if (!outcome.reply.empty()) reply.body += fmt::format(R"(,"reply":{})", outcome.reply);
-  reply.body += '}';
-  return reply;
 }
 
 Reply too_many_wait(std::size_t most) {
@@ -100,7 +67,7 @@ ControlSession::~ControlSession() {
 }
 
 void ControlSession::close() {
-  subscription_.reset();
+  if (feed_) feed_->end();
   error_code ignored;
   socket_.close(ignored);
   deadline_.cancel();
@@ -181,7 +148,7 @@ asio::awaitable<void> ControlSession::serve() {
       add_answer(*reply);
     else
       co_await answer_later(std::get<ControlRequest>(understood));
-    if (!keeps_alive_ || buffer_.size() == 0 || answers_.size() >= most_per_piece) co_await flush();
+    if (!keeps_alive_ || buffer_.size() == 0 || answers_.size() >= most_gathered) co_await flush();
   }
   co_await flush();
 }
@@ -270,40 +237,14 @@ asio::awaitable<void> ControlSession::answer_later(const ControlRequest& request
 std::optional<Reply> ControlSession::begin(const ControlRequest& request) {
   Commands* const commands = group_->commands();
   if (commands == nullptr) return reply_with(503, false, "the master is ending");
-  try {
-    if (request.action == VerbAction::list) return Reply{200, verbs_json(group_->access().audience), ""};
-    if (request.action >= VerbAction::state_list) return Reply{200, commands->carry_out(request.operation), ""};
-    if (request.action == VerbAction::status) return Reply{200, boost::json::serialize(commands->status()), ""};
-    if (!request.wait) {
-      call(*commands, request, [](const Outcome&) {});
-      return reply_with(202, true, "accepted");
-    }
-    if (!group_->has_room_to_wait()) return too_many_wait(group_->limits().waiting);
-    outcome_.reset();
-    call(*commands, request, [session = weak_from_this()](const Outcome& outcome) {
-      const auto self = session.lock();
-      if (!self) return;
-      self->outcome_ = outcome;
-      self->wake();
-    });
-    return std::nullopt;
-  } catch (const state::Refusal& refusal) {
-    return Reply{status_of(refusal.problem), fmt::format(R"({{"ok":false,{}}})", state::describe(refusal)), ""};
-  } catch (const UsageError& error) {
-    return reply_with(400, false, error.what());
-  } catch (const std::exception& error) {
-    log::error("{} asked for on the control socket: {}", request.action == VerbAction::status ? "status" : "a command",
-               error.what());
-    return reply_with(503, false, error.what());
-  }
-}
-
-void ControlSession::call(Commands& commands, const ControlRequest& request, Done done) {
-  if (request.action == VerbAction::scale) return commands.scale(request.amount, std::move(done));
-  if (request.action == VerbAction::reload) return commands.reload(std::move(done));
-  if (request.action == VerbAction::send)
-    return commands.send(request.to, request.message, request.time_limit, std::move(done));
-  commands.stop(std::move(done));
+  if (is_awaited(request) && !group_->has_room_to_wait()) return too_many_wait(group_->limits().waiting);
+  outcome_.reset();
+  return execute(request, *commands, group_->access().audience, [session = weak_from_this()](const Outcome& outcome) {
+    const auto self = session.lock();
+    if (!self) return;
+    self->outcome_ = outcome;
+    self->wake();
+  });
 }
 
 asio::awaitable<void> ControlSession::sleep() {
@@ -322,19 +263,11 @@ void ControlSession::watch_for_hang_up() {
 void ControlSession::add_answer(const Reply& reply) {
   keeps_alive_ = keeps_alive_ && !group_->is_closing();
   const bool has_request = parser_ && parser_->is_header_done();
-  const bool is_old = has_request && parser_->get().version() < 11;
-  std::string_view connection;
-  if (!keeps_alive_ && !is_old) connection = "Connection: close\r\n";
-  if (keeps_alive_ && is_old) connection = "Connection: keep-alive\r\n";
-  const boost::beast::string_view reason = http::obsolete_reason(static_cast<http::status>(reply.status));
-  append(answers_, {is_old ? "HTTP/1.0 " : "HTTP/1.1 ",
-                    fmt::format_int(reply.status).str(),
-                    " ",
-                    {reason.data(), reason.size()},
-                    "\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"});
-  if (!reply.allow.empty()) append(answers_, {"Allow: ", reply.allow, "\r\n"});
-  append(answers_, {connection, "Content-Length: ", fmt::format_int(reply.body.size() + 1).str(), "\r\n\r\n"});
-  if (!has_request || parser_->get().method() != http::verb::head) append(answers_, {reply.body, "\n"});
+  ReplyForm form;
+  form.keeps_alive = keeps_alive_;
+  form.is_old = has_request && parser_->get().version() < 11;
+  form.has_body = !has_request || parser_->get().method() != http::verb::head;
+  append_http(answers_, reply, form);
 }
 
 /// What the socket takes, which is all where the client reads: that costs no timer and no turn of the loop.
@@ -374,10 +307,7 @@ asio::awaitable<void> ControlSession::stream(const ControlRequest& request) {
   if (group_->commands() == nullptr) co_return;
   // Heard from before the answer's first byte: whoever has that byte misses nothing that comes after it.
   Events& events = request.watch ? group_->commands()->changes() : group_->commands()->events();
-  subscription_ = events.subscribe([this, prefix = request.operation.key](const boost::json::object& event) {
-    const boost::json::value* const key = event.if_contains("key");
-    if (prefix.empty() || (key != nullptr && key->is_string() && key->get_string().starts_with(prefix))) hear(event);
-  });
+  feed_.emplace(events, request.operation.key, [this] { on_event(); });
   enter_held(Phase::streaming);
   watch_for_hang_up();
   const bool is_chunked = parser_->get().version() > 10;
@@ -386,29 +316,21 @@ asio::awaitable<void> ControlSession::stream(const ControlRequest& request) {
                             "Transfer-Encoding: chunked\r\n\r\n"
                           : "HTTP/1.0 200 OK\r\nContent-Type: application/x-ndjson\r\nCache-Control: no-store\r\n"
                             "Connection: close\r\n\r\n");
-  while (socket_.is_open() && !(group_->is_closing() && unsent_.empty())) {
-    if (unsent_.empty()) {
+  while (socket_.is_open() && !(group_->is_closing() && feed_->empty())) {
+    if (feed_->empty()) {
       co_await sleep();
       continue;
     }
-    const std::string piece = next_piece(is_chunked);
+    const std::string piece = feed_->take_piece(is_chunked);
     co_await send_bytes(piece);
   }
   if (socket_.is_open() && is_chunked) co_await send_bytes("0\r\n\r\n");
 }
 
-void ControlSession::hear(const boost::json::object& event) {
-  unsent_ += boost::json::serialize(event);
-  unsent_ += '\n';
-  if (unsent_.size() <= group_->limits().unread_events) return wake();
+void ControlSession::on_event() {
+  if (feed_->size() <= group_->limits().unread_events) return wake();
   log::warning("a client of the control socket does not read its events and is dropped");
   close();
-}
-
-std::string ControlSession::next_piece(bool is_chunked) {
-  std::string piece = unsent_.substr(0, most_per_piece);
-  unsent_.erase(0, piece.size());
-  return is_chunked ? fmt::format("{:x}\r\n{}\r\n", piece.size(), piece) : piece;
 }
 
 }  // namespace baton

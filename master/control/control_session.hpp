@@ -9,7 +9,6 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/json/object.hpp>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -22,6 +21,8 @@
 #include "master/control/commands.hpp"
 #include "master/control/control.hpp"
 #include "master/control/control_request.hpp"
+#include "master/control/event_feed.hpp"
+#include "master/control/reply.hpp"
 
 namespace baton {
 
@@ -75,9 +76,7 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
 
   [[nodiscard]] bool is_allowed();
   std::optional<Reply> begin(const ControlRequest& request);
-  static void call(Commands& commands, const ControlRequest& request, Done done);
-  void hear(const boost::json::object& event);
-  std::string next_piece(bool is_chunked);
+  void on_event();
   void watch_for_hang_up();
   void enter(Phase phase, std::chrono::milliseconds time);
   void enter_held(Phase phase);
@@ -92,9 +91,8 @@ class ControlSession : public std::enable_shared_from_this<ControlSession> {
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::optional<Outcome> outcome_;
-  std::unique_ptr<Events::Subscription> subscription_;
+  std::optional<EventFeed> feed_;
   std::string answers_;  ///< not sent yet
-  std::string unsent_;   ///< events
   Phase phase_ = Phase::reading;
   Clock::time_point since_ = Clock::now();  ///< the phase's beginning
   Clock::time_point over_at_;               ///< of a phase that has a limit: its end

@@ -7,7 +7,7 @@
 
 namespace baton {
 
-Events::Subscription::Subscription(Events& events, Hear hear) : events_(events), hear_(std::move(hear)) {
+Events::Subscription::Subscription(Events& events, Handler handler) : events_(events), handler_(std::move(handler)) {
   events_.subscriptions_.push_back(this);
 }
 
@@ -16,8 +16,8 @@ Events::Subscription::~Subscription() {
   events_.subscriptions_.remove(this);
 }
 
-std::unique_ptr<Events::Subscription> Events::subscribe(Hear hear) {
-  return std::make_unique<Subscription>(*this, std::move(hear));
+std::unique_ptr<Events::Subscription> Events::subscribe(Handler handler) {
+  return std::make_unique<Subscription>(*this, std::move(handler));
 }
 
 void Events::publish(std::string_view name, const boost::json::object& fields) {
@@ -25,7 +25,7 @@ void Events::publish(std::string_view name, const boost::json::object& fields) {
   boost::json::object event{{"time", log::timestamp_now()}, {"event", name}};
   for (const auto& [key, value] : fields) event[key] = value;
   next_ = subscriptions_.begin();
-  while (next_ != subscriptions_.end()) (*next_++)->hear_(event);
+  while (next_ != subscriptions_.end()) (*next_++)->handler_(event);
 }
 
 void Events::tell(std::string_view name, const std::string& message, boost::json::object fields) {

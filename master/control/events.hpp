@@ -12,12 +12,12 @@ namespace baton {
 
 class Events {
  public:
-  using Hear = std::function<void(const boost::json::object&)>;
+  using Handler = std::function<void(const boost::json::object&)>;
 
   /// Hears every event until it is destroyed. Outlives neither the Events nor what its function refers to.
   class Subscription {
    public:
-    Subscription(Events& events, Hear hear);
+    Subscription(Events& events, Handler handler);
     Subscription(const Subscription&) = delete;
     Subscription& operator=(const Subscription&) = delete;
     ~Subscription();
@@ -25,7 +25,7 @@ class Events {
    private:
     friend class Events;
     Events& events_;
-    Hear hear_;
+    Handler handler_;
   };
 
   Events() = default;
@@ -33,7 +33,7 @@ class Events {
   Events& operator=(const Events&) = delete;
   ~Events() = default;
 
-  [[nodiscard]] std::unique_ptr<Subscription> subscribe(Hear hear);
+  [[nodiscard]] std::unique_ptr<Subscription> subscribe(Handler handler);
 
   [[nodiscard]] bool has_subscribers() const { return !subscriptions_.empty(); }
 

@@ -67,7 +67,7 @@ std::int64_t number_of(const boost::json::object& event, const char* name) {
 ServiceManager::ServiceManager(const boost::asio::any_io_executor& executor, Commands& commands)
     : commands_(commands), watchdog_(take_watchdog_time()), watchdog_timer_(executor), stop_timer_(executor) {
   if (!notifier_.is_open()) return;
-  subscription_ = commands_.events().subscribe([this](const auto& event) { hear(event); });
+  subscription_ = commands_.events().subscribe([this](const auto& event) { on_event(event); });
   feed_watchdog();
   tell_if_all_ready();
 }
@@ -78,7 +78,7 @@ void ServiceManager::end() {
   stop_timer_.cancel();
 }
 
-void ServiceManager::hear(const boost::json::object& event) {
+void ServiceManager::on_event(const boost::json::object& event) {
   const std::string_view name = text_of(event, "event");
   if (name == "worker_ready" && !is_ready_) return tell_if_all_ready();
   if (name == "reload_began")

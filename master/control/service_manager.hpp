@@ -27,7 +27,7 @@ class ServiceManager {
   void end();
 
  private:
-  void hear(const boost::json::object& event);
+  void on_event(const boost::json::object& event);
   void tell_if_all_ready();
   void tell_reload(const std::string& status);
   void tell_settled(std::string_view status);

@@ -1,10 +1,6 @@
 // Master. Accept, choose, hand over; and who has to wait.
 #include "master/dispatch/dispatcher.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -31,7 +27,7 @@ constexpr std::size_t room_of_node = 8;
 // A client of `source` can go to no other.
 constexpr std::size_t room_of_source = 512;
 constexpr Milliseconds exhausted_pause = 100ms;
-constexpr Milliseconds patience_at_farewell = 1s;
+constexpr Milliseconds patience_at_retirement = 1s;
 
 TimePoint now() {
   return std::chrono::steady_clock::now();
@@ -39,52 +35,38 @@ TimePoint now() {
 
 }  // namespace
 
-Dispatcher::Gate::Gate(const asio::any_io_executor& executor, std::shared_ptr<Vault> its_vault, bool is_counted)
-    : vault(std::move(its_vault)),
-      origin(std::make_shared<Origin>(*vault, vault->name(), is_counted)),
-      listener(vault->copy()),
-      watch(std::make_unique<Watch>(executor, listener)),
-      resume(executor) {
-  set_nonblocking(listener);
-  // Accepted sockets inherit it, which saves a call per connection; a Unix listener refuses it, and needs none.
-  const int on = 1;
-  ::setsockopt(listener.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
 Dispatcher::Dispatcher(asio::any_io_executor executor, Policy policy)
     : executor_(std::move(executor)), policy_(policy), chooser_(make_chooser(policy)), timer_(executor_) {}
 
 Dispatcher::~Dispatcher() {
-  for (const auto& gate : gates_) {
-    gate->vault->on_empty({});
-    gate->watch.reset();
+  for (const auto& listener : listeners_) {
+    listener->vault->on_empty({});
+    listener->watch.reset();
   }
 }
 
 void Dispatcher::open(const std::shared_ptr<Vault>& vault) {
-  for (const auto& each : gates_)
+  for (const auto& each : listeners_)
     if (each->vault == vault) return;
-  auto gate = std::make_shared<Gate>(executor_, vault, policy_ == Policy::leastconn);
-  vault->on_empty([this, raw = gate.get()] { close(*raw); });
-  gates_.push_back(gate);
-  start_task(executor_, follow(gate));
+  auto listener = std::make_shared<OpenListener>(executor_, vault, policy_ == Policy::leastconn);
+  vault->on_empty([this, raw = listener.get()] { close(*raw); });
+  listeners_.push_back(listener);
+  start_task(executor_, follow(listener));
 }
 
-void Dispatcher::close(Gate& gate) {
-  sweep(gate);
-  gate.watch.reset();
-  gate.listener.reset();
-  gate.resume.cancel();
-  std::erase_if(gates_, [&](const auto& each) { return each.get() == &gate; });
+void Dispatcher::close(OpenListener& listener) {
+  sweep(listener);
+  listener.close();
+  std::erase_if(listeners_, [&](const auto& each) { return each.get() == &listener; });
 }
 
 /// The clients in the queue believe themselves connected.
-void Dispatcher::sweep(Gate& gate) {
-  gather(*gate.origin, &Recipient::is_serving);
-  gate.origin->is_closed = true;
-  if (candidates_.empty()) gather(*gate.origin, &Recipient::is_serving);
+void Dispatcher::sweep(OpenListener& listener) {
+  gather(*listener.origin, &Recipient::is_serving);
+  listener.origin->is_closed = true;
+  if (candidates_.empty()) gather(*listener.origin, &Recipient::is_serving);
   for (int i = 0; i < accepts_at_the_end && !candidates_.empty(); ++i) {
-    std::optional<Connection> next = accept_one(gate);
+    std::optional<Connection> next = accept_one(listener);
     if (!next) break;
     place(std::move(*next), false);
   }
@@ -92,59 +74,45 @@ void Dispatcher::sweep(Gate& gate) {
   settle();
 }
 
-asio::awaitable<void> Dispatcher::follow(std::shared_ptr<Gate> gate) {
-  while (gate->watch) {
-    if (!may_accept(*gate)) {
-      gate->is_stalled = true;
-      gate->resume.expires_at(TimePoint::max());
+asio::awaitable<void> Dispatcher::follow(std::shared_ptr<OpenListener> listener) {
+  while (listener->watch) {
+    if (!may_accept(*listener)) {
+      listener->is_stalled = true;
+      listener->resume.expires_at(TimePoint::max());
       boost::system::error_code cancelled;
-      co_await gate->resume.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-      gate->is_stalled = false;
+      co_await listener->resume.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+      listener->is_stalled = false;
       continue;
     }
-    const bool readable = co_await gate->watch->readable();
-    if (!readable || !gate->watch) break;
-    accept_from(*gate);
+    const bool readable = co_await listener->watch->readable();
+    if (!readable || !listener->watch) break;
+    accept_from(*listener);
   }
 }
 
-bool Dispatcher::may_accept(const Gate& gate) const {
+bool Dispatcher::may_accept(const OpenListener& listener) const {
   if (accepts_again_) return false;
   return std::any_of(recipients_.begin(), recipients_.end(),
-                     [&](const auto& each) { return each.second.has_room() && each.second.serves(*gate.origin); });
+                     [&](const auto& each) { return each.second.has_room() && each.second.serves(*listener.origin); });
 }
 
-void Dispatcher::accept_from(Gate& gate) {
-  gather(*gate.origin, &Recipient::has_room);
+/// Nothing where there is none, or it can't be had now.
+std::optional<Connection> Dispatcher::accept_one(const OpenListener& listener) {
+  OpenListener::Accepted accepted = listener.accept(policy_ == Policy::source);
+  if (accepted.connection) exhaustion_told_ = false;
+  if (accepted.error != 0) on_accept_error(accepted.error);
+  return std::move(accepted.connection);
+}
+
+void Dispatcher::accept_from(OpenListener& listener) {
+  gather(*listener.origin, &Recipient::has_room);
   for (int i = 0; i < accepts_per_turn && !candidates_.empty(); ++i) {
-    std::optional<Connection> next = accept_one(gate);
+    std::optional<Connection> next = accept_one(listener);
     if (!next) break;
     place(std::move(*next));
   }
   send_placed();
   settle();
-}
-
-/// Nothing where there is none, or it can't be had now.
-std::optional<Connection> Dispatcher::accept_one(const Gate& gate) {
-  sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  const bool by_address = policy_ == Policy::source;
-  while (true) {
-    Fd accepted{::accept4(gate.listener.get(), by_address ? reinterpret_cast<sockaddr*>(&peer) : nullptr,
-                          by_address ? &size : nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-    if (accepted.is_open()) {
-      exhaustion_told_ = false;
-      return Connection{std::move(accepted), by_address ? client_address(peer) : ClientAddress{}, gate.origin};
-    }
-    // On Linux these are of the connection that would have been accepted: it is gone, and the next may be sound.
-    const bool is_of_one = errno == ECONNABORTED || errno == EPROTO || errno == ENETDOWN || errno == ENETUNREACH ||
-                           errno == EHOSTDOWN || errno == EHOSTUNREACH || errno == ENONET || errno == ENOPROTOOPT ||
-                           errno == EPERM || errno == EINTR;
-    if (is_of_one) continue;
-    if (errno != EAGAIN) on_accept_error(errno);
-    return std::nullopt;
-  }
 }
 
 /// It would be told of the same connection again at once.
@@ -191,13 +159,13 @@ void Dispatcher::retire(Key key, std::function<void()> then) {
   const auto found = recipients_.find(key);
   if (found == recipients_.end()) return then();
   Recipient& recipient = found->second;
-  const TimePoint latest = now() + patience_at_farewell;
+  const TimePoint latest = now() + patience_at_retirement;
   recipient.leave(std::move(then), latest);
   const bool is_last =
       std::none_of(recipients_.begin(), recipients_.end(), [](const auto& each) { return each.second.is_serving(); });
   if (!is_last) take_back(recipient.take_unsent());
   settle();
-  if (const auto stop_signal = recipient.take_farewell(now())) return stop_signal();
+  if (const auto stop_signal = recipient.take_on_drained(now())) return stop_signal();
   wake_at(latest);
 }
 
@@ -218,7 +186,7 @@ std::size_t Dispatcher::remove(Key key) {
 
 std::size_t Dispatcher::disconnect(Key key) {
   const auto found = recipients_.find(key);
-  const auto stop_signal = found == recipients_.end() ? std::function<void()>{} : found->second.take_farewell();
+  const auto stop_signal = found == recipients_.end() ? std::function<void()>{} : found->second.take_on_drained();
   const std::size_t count = remove(key);
   if (stop_signal) stop_signal();
   return count;
@@ -241,7 +209,7 @@ bool Dispatcher::hear(Key key, const protocol::Message& message) {
   accepts_again_.reset();  // an acknowledged connection's descriptor is free
   if (recipient.has_unsent()) placed_.push_back(&recipient);
   settle();
-  if (const auto stop_signal = recipient.take_farewell(now())) stop_signal();
+  if (const auto stop_signal = recipient.take_on_drained(now())) stop_signal();
   return verdict.is_expected;
 }
 
@@ -317,8 +285,8 @@ bool Dispatcher::place_homeless() {
 void Dispatcher::settle() {
   send_placed();
   while (!homeless_.empty() && place_homeless()) send_placed();
-  for (const auto& gate : gates_)
-    if (gate->is_stalled && may_accept(*gate)) gate->resume.cancel();
+  for (const auto& listener : listeners_)
+    if (listener->is_stalled && may_accept(*listener)) listener->resume.cancel();
 }
 
 void Dispatcher::wake_at(TimePoint at) {
@@ -333,16 +301,16 @@ void Dispatcher::wake_at(TimePoint at) {
 void Dispatcher::on_time() {
   wake_ = TimePoint::max();
   const TimePoint at = now();
-  std::vector<std::function<void()>> farewells;
+  std::vector<std::function<void()>> stops;
   for (auto& [key, recipient] : recipients_) {
     recipient.on_time(at);
-    if (auto stop_signal = recipient.take_farewell(at)) farewells.push_back(std::move(stop_signal));
+    if (auto stop_signal = recipient.take_on_drained(at)) stops.push_back(std::move(stop_signal));
     wake_at(recipient.next_wake());
   }
   if (accepts_again_ && *accepts_again_ <= at) accepts_again_.reset();
   if (accepts_again_) wake_at(*accepts_again_);
   settle();
-  for (const auto& each : farewells) each();
+  for (const auto& each : stops) each();
 }
 
 }  // namespace baton

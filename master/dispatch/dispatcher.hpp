@@ -18,11 +18,11 @@
 #include <utility>
 #include <vector>
 
+#include "master/dispatch/open_listener.hpp"
 #include "master/dispatch/recipient.hpp"
 #include "master/listeners/vault.hpp"
 #include "master/policy/chooser.hpp"
 #include "master/policy/policy.hpp"
-#include "master/system/watch.hpp"
 
 namespace baton {
 
@@ -67,25 +67,13 @@ class Dispatcher {
   [[nodiscard]] Load load(Key key) const;
 
  private:
-  /// One listener that is served.
-  struct Gate {
-    Gate(const boost::asio::any_io_executor& executor, std::shared_ptr<Vault> its_vault, bool is_counted);
-
-    std::shared_ptr<Vault> vault;
-    std::shared_ptr<Origin> origin;
-    Fd listener;
-    std::unique_ptr<Watch> watch;  ///< empty once it is closed
-    boost::asio::steady_timer resume;
-    bool is_stalled = false;
-  };
-
-  boost::asio::awaitable<void> follow(std::shared_ptr<Gate> gate);
-  [[nodiscard]] bool may_accept(const Gate& gate) const;
-  void accept_from(Gate& gate);
-  std::optional<Connection> accept_one(const Gate& gate);
+  boost::asio::awaitable<void> follow(std::shared_ptr<OpenListener> listener);
+  [[nodiscard]] bool may_accept(const OpenListener& listener) const;
+  void accept_from(OpenListener& listener);
+  std::optional<Connection> accept_one(const OpenListener& listener);
   void on_accept_error(int error);
-  void close(Gate& gate);
-  void sweep(Gate& gate);
+  void close(OpenListener& listener);
+  void sweep(OpenListener& listener);
 
   void gather(const Origin& origin, bool (Recipient::*condition)() const);
   void place(Connection connection, bool is_bounded = true);
@@ -101,7 +89,7 @@ class Dispatcher {
   Policy policy_;
   std::unique_ptr<Chooser> chooser_;
   std::map<Key, Recipient> recipients_;
-  std::vector<std::shared_ptr<Gate>> gates_;
+  std::vector<std::shared_ptr<OpenListener>> listeners_;
   std::deque<Connection> homeless_;  ///< accepted, and nobody had room for them
   boost::asio::steady_timer timer_;
   TimePoint wake_ = TimePoint::max();

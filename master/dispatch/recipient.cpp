@@ -224,13 +224,13 @@ void Recipient::ask(TimePoint now) {
 
 void Recipient::leave(std::function<void()> then, TimePoint latest) {
   is_leaving_ = true;
-  farewell_ = std::move(then);
-  farewell_at_ = latest;
+  on_drained_ = std::move(then);
+  drained_at_latest_ = latest;
 }
 
-std::function<void()> Recipient::take_farewell(TimePoint now) {
-  if (!farewell_ || (!connections_.empty() && now < farewell_at_)) return {};
-  return take_farewell();
+std::function<void()> Recipient::take_on_drained(TimePoint now) {
+  if (!on_drained_ || (!connections_.empty() && now < drained_at_latest_)) return {};
+  return take_on_drained();
 }
 
 void Recipient::on_time(TimePoint now) {
@@ -241,7 +241,7 @@ void Recipient::on_time(TimePoint now) {
 }
 
 TimePoint Recipient::next_wake() const {
-  const TimePoint next = std::min(ask_at_, farewell_ ? farewell_at_ : TimePoint::max());
+  const TimePoint next = std::min(ask_at_, on_drained_ ? drained_at_latest_ : TimePoint::max());
   return rests_until_ ? std::min(next, *rests_until_) : next;
 }
 

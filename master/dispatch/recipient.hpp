@@ -104,8 +104,8 @@ class Recipient {
   /// In order, those first that it may have.
   [[nodiscard]] std::vector<Connection> take_all();
   /// What leave() left to be done, if it is time for it.
-  [[nodiscard]] std::function<void()> take_farewell(TimePoint now);
-  [[nodiscard]] std::function<void()> take_farewell() { return std::exchange(farewell_, {}); }
+  [[nodiscard]] std::function<void()> take_on_drained(TimePoint now);
+  [[nodiscard]] std::function<void()> take_on_drained() { return std::exchange(on_drained_, {}); }
 
   /// Does what is due by itself: rests end, counts are asked for.
   void on_time(TimePoint now);
@@ -142,8 +142,8 @@ class Recipient {
   bool is_blocked_ = false;
   bool is_leaving_ = false;
   std::optional<TimePoint> rests_until_;
-  std::function<void()> farewell_;
-  TimePoint farewell_at_ = TimePoint::max();
+  std::function<void()> on_drained_;
+  TimePoint drained_at_latest_ = TimePoint::max();
 
   std::size_t open_ = 0;  ///< acknowledged, and not known to be closed
   Measure measure_;

@@ -1,9 +1,11 @@
 // Doctor. The examination itself: check after check on one trial master, each bounded in time, with what it saw.
 #pragma once
 
+#include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +22,9 @@ namespace baton::doctor {
 std::vector<Family> families_of(const std::vector<SeenWorker>& workers);
 /// Whose worker has ended; null: nobody's.
 const Family* first_ended(const std::vector<Family>& families);
+
+/// How a worker of this dialect comes to listen, for somebody whose worker does not.
+std::string way_to_listen(Dialect dialect);
 
 class Examination {
  public:
@@ -39,6 +44,15 @@ class Examination {
   boost::asio::awaitable<void> check_drains();
   boost::asio::awaitable<void> check_end();
   boost::asio::awaitable<void> check_channel();
+
+  /// Who has taken how many of the connections that were opened.
+  static constexpr std::size_t siblings = 2;
+  struct Shares {
+    std::size_t connections = 0;
+    std::array<std::size_t, siblings> taken{};
+  };
+  boost::asio::awaitable<Shares> count_shares();
+  void judge_shares(const Shares& shares);
 
   enum class Start : std::uint8_t { ready, late, ended };
   boost::asio::awaitable<Start> become_ready();

@@ -16,7 +16,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// Of Fate; whoever is answered, be it not in HTTP, has lost nothing.
+// By ProbeResult; whoever is answered, be it not in HTTP, has lost nothing.
 constexpr std::array<std::string_view, 6> loss_names{"", "", "cut off", "reset", "refused", "without an answer"};
 
 }  // namespace
@@ -39,21 +39,22 @@ asio::awaitable<void> Load::ask_on(asio::any_io_executor executor, Way way, std:
     ++tally->asked;
     ProbeClient client(executor, way.place, way.path, way.patience);
     Probe probe;
-    probe.fate = Fate::refused;
+    probe.result = ProbeResult::refused;
     const bool is_heard = co_await client.connect();
     if (is_heard && way.lateness.count() > 0) {
       silence.expires_after(way.lateness);
       co_await silence.async_wait(asio::use_awaitable);
     }
     if (is_heard) probe = co_await client.ask(false);
-    ++tally->fates.at(static_cast<std::size_t>(probe.fate));
+    ++tally->results.at(static_cast<std::size_t>(probe.result));
   }
   --tally->clients;
 }
 
-std::size_t Load::count_lost(std::size_t fate) const {
-  const bool is_answer = loss_names.at(fate).empty() || (!way_.is_http && static_cast<Fate>(fate) == Fate::cut_off);
-  return is_answer ? 0 : tally_->fates.at(fate);
+std::size_t Load::count_lost(std::size_t result) const {
+  const bool is_answer =
+      loss_names.at(result).empty() || (!way_.is_http && static_cast<ProbeResult>(result) == ProbeResult::cut_off);
+  return is_answer ? 0 : tally_->results.at(result);
 }
 
 std::size_t Load::lost() const {

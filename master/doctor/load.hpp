@@ -40,11 +40,11 @@ class Load {
   [[nodiscard]] std::string losses() const;
 
  private:
-  [[nodiscard]] std::size_t count_lost(std::size_t fate) const;
+  [[nodiscard]] std::size_t count_lost(std::size_t result) const;
 
   /// Shared with the clients, who may outlive this.
   struct Tally {
-    std::array<std::size_t, 6> fates{};
+    std::array<std::size_t, 6> results{};
     std::size_t asked = 0;
     std::size_t most = 0;
     unsigned clients = 0;

@@ -23,14 +23,14 @@ using boost::system::error_code;
 
 constexpr std::uint64_t most_body = std::uint64_t{64} << 20;
 
-Fate fate_of(const error_code& error, bool has_begun) {
-  if (!error) return Fate::answered;
-  if (error == boost::beast::error::timeout) return Fate::silent;
+ProbeResult result_of(const error_code& error, bool has_begun) {
+  if (!error) return ProbeResult::answered;
+  if (error == boost::beast::error::timeout) return ProbeResult::silent;
   if (error == http::error::end_of_stream || error == http::error::partial_message || error == asio::error::eof)
-    return Fate::cut_off;
+    return ProbeResult::cut_off;
   const bool is_of_http = error.category() == http::make_error_code(http::error::bad_version).category();
-  if (is_of_http && !has_begun) return Fate::foreign;
-  return is_of_http ? Fate::cut_off : Fate::reset;
+  if (is_of_http && !has_begun) return ProbeResult::foreign;
+  return is_of_http ? ProbeResult::cut_off : ProbeResult::reset;
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ asio::awaitable<Probe> ProbeClient::ask(bool stays) {
   if (!is_open()) {
     const bool is_heard = co_await connect();
     if (!is_heard) {
-      probe.fate = Fate::refused;
+      probe.result = ProbeResult::refused;
       co_return probe;
     }
   }
@@ -82,7 +82,7 @@ asio::awaitable<Probe> ProbeClient::ask(bool stays) {
   http::response_parser<http::string_body> parser;
   parser.body_limit(most_body);
   co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
-  probe.fate = fate_of(error, parser.is_header_done());
+  probe.result = result_of(error, parser.is_header_done());
   probe.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
   if (parser.is_header_done()) probe.status = parser.get().result_int();
   if (error || !stays || !parser.keep_alive()) stream_.close();

@@ -15,7 +15,7 @@
 namespace baton::doctor {
 
 /// How a request ended.
-enum class Fate : std::uint8_t {
+enum class ProbeResult : std::uint8_t {
   answered,
   foreign,  ///< by something that is not HTTP, or by an orderly end
   cut_off,  ///< the connection ended within the answer, or before it
@@ -25,7 +25,7 @@ enum class Fate : std::uint8_t {
 };
 
 struct Probe {
-  Fate fate = Fate::silent;
+  ProbeResult result = ProbeResult::silent;
   unsigned status = 0;
   std::chrono::microseconds took{0};  ///< from the request, or the connect where there was none before
 };

@@ -174,7 +174,7 @@ void Store::erase(Entries::iterator at) {
 }
 
 void Store::publish(const Change& change) {
-  if (hear_) hear_(change);
+  if (on_change_) on_change_(change);
 }
 
 }  // namespace baton::state

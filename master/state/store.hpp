@@ -80,7 +80,7 @@ class Store {
   /// Outlives the store, or nobody.
   void set_journal(Journal* journal) { journal_ = journal; }
   /// Is told of each change once it holds.
-  void on_change(std::function<void(const Change&)> hear) { hear_ = std::move(hear); }
+  void on_change(std::function<void(const Change&)> handler) { on_change_ = std::move(handler); }
 
   // All of these throw Refusal. `now` never goes back within one store.
 
@@ -126,7 +126,7 @@ class Store {
   std::size_t bytes_ = 0;
   std::uint64_t version_ = 0;  ///< of the last change
   Journal* journal_ = nullptr;
-  std::function<void(const Change&)> hear_;
+  std::function<void(const Change&)> on_change_;
 };
 
 }  // namespace baton::state

@@ -276,17 +276,17 @@ TEST_CASE("recipient: what is done at a leave waits for its acknowledgements, an
   CHECK(listeners.send() == 0);
   listeners.recipient.leave([&] { ++done; }, listeners.now + 1s);
   CHECK_FALSE(listeners.recipient.has_room());
-  CHECK_FALSE(listeners.recipient.take_farewell(listeners.now));
+  CHECK_FALSE(listeners.recipient.take_on_drained(listeners.now));
   SECTION("acknowledged") {
     CHECK(listeners.hear(Kind::taken, 1).is_expected);
-    listeners.recipient.take_farewell(listeners.now)();
+    listeners.recipient.take_on_drained(listeners.now)();
   }
   SECTION("too late") {
     CHECK(listeners.recipient.next_wake() == listeners.now + 1s);
-    listeners.recipient.take_farewell(listeners.now + 1s)();
+    listeners.recipient.take_on_drained(listeners.now + 1s)();
   }
   CHECK(done == 1);
-  CHECK_FALSE(listeners.recipient.take_farewell(listeners.now + 1s));
+  CHECK_FALSE(listeners.recipient.take_on_drained(listeners.now + 1s));
   CHECK(listeners.recipient.next_wake() == TimePoint::max());
 }
 
