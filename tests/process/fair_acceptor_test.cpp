@@ -190,8 +190,10 @@ TEST_CASE("an Asio program at its limit takes no turn until it has room again") 
 }
 
 TEST_CASE("nobody waits long for an Asio program that does not come when it is woken") {
-  const auto [fate, asleep] = GENERATE(values<std::pair<std::string, bool>>(
+  const auto lot = GENERATE(values<std::pair<std::string, bool>>(
       {{"busy", false}, {"killed", false}, {"stopped", false}, {"stopped", true}}));
+  const std::string& fate = lot.first;
+  const bool asleep = lot.second;
   CAPTURE(fate, asleep);
   Company company(2);
   Program& lost = company[0];

@@ -137,7 +137,7 @@ int serve(int signals) {
     if (tick) tick();
     if (waits[0].revents != 0) {
       signalfd_siginfo received{};
-      static_cast<void>(::read(signals, &received, sizeof received));
+      if (::read(signals, &received, sizeof received) < 0) continue;
       if (received.ssi_signo == SIGUSR1 && on_user_signal) on_user_signal();
       if (received.ssi_signo == SIGTERM && stops_on_term) return 0;
     }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <thread>
@@ -95,7 +96,7 @@ class LonelyUser {
   LonelyUser(const LonelyUser&) = delete;
   LonelyUser& operator=(const LonelyUser&) = delete;
   ~LonelyUser() {
-    if (is_root_) static_cast<void>(::seteuid(0));
+    if (is_root_ && ::seteuid(0) != 0) std::abort();
   }
 
  private:

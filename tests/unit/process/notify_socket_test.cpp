@@ -103,7 +103,7 @@ TEST_CASE("a worker that runs as another user is trusted with all its processes,
   const auto notify_as = [&](uid_t sender) {
     const pid_t child = ::fork();
     if (child == 0) {
-      static_cast<void>(::setresuid(sender, sender, sender));
+      if (::setresuid(sender, sender, sender) != 0) ::_exit(1);
       notify(socket, "READY=1");
       ::_exit(0);
     }
