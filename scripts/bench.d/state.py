@@ -17,7 +17,7 @@ from servers import DEADLINE_S, BenchError
 from tables import markdown
 
 WRITTEN = ROOT / "docs/benchmarks-state.md"
-WORKER = ROOT / "tests/support/odd_worker/adding_worker.cpp"
+WORKER = ROOT / "tests/support/workers/adding_worker.cpp"
 LIBRARY = ROOT / "build/release/worker/libbaton-worker.a"
 CONNECTIONS = 8
 # Requests in one write.

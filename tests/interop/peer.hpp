@@ -1,11 +1,11 @@
-// Interop tests. The programs of others that a test needs.
+// Interop tests. The programs of others that a test needs, and those of the tests that they run.
 #pragma once
 
 #include <cstdlib>
 #include <string>
 
-#include "tests/support/catch.hpp"
-#include "tests/support/program.hpp"
+#include "tests/support/catch/catch.hpp"
+#include "tests/support/programs/program.hpp"
 
 namespace baton::test {
 
@@ -16,6 +16,14 @@ inline bool is_installed(const std::string& program) {
   if (std::getenv("CI") != nullptr) FAIL(program + " is not on PATH (scripts/setup test installs it)");
   WARN("NOT TESTED: " + program + " is not on PATH");
   return false;
+}
+inline bool has_node() {
+  return is_installed("node");
+}
+
+/// The path of a script below tests/interop/.
+inline std::string script(const std::string& name) {
+  return std::string(BATON_SOURCE_DIR "/tests/interop/") + name;
 }
 
 }  // namespace baton::test

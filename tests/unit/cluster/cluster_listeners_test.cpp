@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <set>
 
-#include "tests/support/client.hpp"
-#include "tests/support/descriptors.hpp"
+#include "tests/support/clients/client.hpp"
+#include "tests/support/system/descriptors.hpp"
 
 namespace baton::test {
 namespace {

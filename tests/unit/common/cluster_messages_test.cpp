@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/protocol.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::protocol {
 namespace {

@@ -7,9 +7,9 @@
 #include <array>
 #include <type_traits>
 
-#include "tests/support/descriptors.hpp"
-#include "tests/unit/common/channel_peer.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
+#include "tests/unit/common/channel/channel_peer.hpp"
 
 namespace baton::test {
 namespace {

@@ -4,8 +4,8 @@
 #include <boost/json/parse.hpp>
 
 #include "common/error.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::log {
 namespace {

@@ -8,7 +8,7 @@
 #include <limits>
 #include <string>
 
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::protocol {
 namespace {

@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
-#include "tests/support/catch.hpp"
-#include "tests/support/descriptors.hpp"
+#include "tests/support/catch/catch.hpp"
+#include "tests/support/system/descriptors.hpp"
 
 namespace baton::test {
 namespace {

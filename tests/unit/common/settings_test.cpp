@@ -4,8 +4,9 @@
 #include "common/error.hpp"
 #include "common/units.hpp"
 #include "common/worker_settings.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {

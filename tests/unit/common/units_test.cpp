@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "common/error.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/expect.hpp"
 
 namespace baton::test {
 

@@ -1,7 +1,7 @@
 // Unit tests of the control socket: requests as bytes, however they come, and what is no request.
-#include "tests/support/descriptors.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
 #include "tests/unit/control/control_server.hpp"
-#include "tests/unit/expect.hpp"
 
 namespace baton::test {
 

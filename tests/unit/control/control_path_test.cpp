@@ -9,21 +9,12 @@
 #include "common/error.hpp"
 #include "master/control/verbs.hpp"
 #include "master/listeners/listener.hpp"
-#include "tests/support/descriptors.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
-namespace {
-
-mode_t mode_of(const std::string& path) {
-  struct stat found {};
-  check(::lstat(path.c_str(), &found), "lstat");
-  return found.st_mode & 07777;
-}
-
-}  // namespace
-
 TEST_CASE("control path: the directory is the session's, else the user's own") {
   const std::string system = ::geteuid() == 0 ? "/run/baton" : "/tmp/baton-" + std::to_string(::geteuid());
   {
@@ -48,7 +39,7 @@ TEST_CASE("control path: the file has the master's name") {
 
 TEST_CASE("control path: the directory is made for us alone, and nobody else may write to it") {
   const Directory directory;
-  const Variable session("XDG_RUNTIME_DIR", directory.file(""));
+  const Variable session("XDG_RUNTIME_DIR", directory / "");
   const mode_t old = ::umask(0);
   const std::string path = default_control_path("a/b");
   ::umask(old);
@@ -73,7 +64,7 @@ TEST_CASE("control path: the directory is made for us alone, and nobody else may
 
 TEST_CASE("control path: the directory that keeps a user out is the outermost, and its owner has a bit of his own") {
   const Directory directory;
-  const std::string outer = std::filesystem::path(directory.file("inner")).parent_path();
+  const std::string outer = std::filesystem::path(directory / "inner").parent_path();
   const std::string inner = outer + "/inner";
   std::filesystem::create_directory(inner);
   constexpr uid_t other = 65'533;
@@ -96,7 +87,7 @@ TEST_CASE("control path: another user's directory is refused") {
     return;
   }
   const Directory directory;
-  const Variable session("XDG_RUNTIME_DIR", directory.file(""));
+  const Variable session("XDG_RUNTIME_DIR", directory / "");
   const std::string made = std::filesystem::path(default_control_path("x")).parent_path().string();
   check(::chown(made.c_str(), 65'534, 65'534), "chown");
   CHECK(contains(message_of<StartError>([] { default_control_path("x"); }), "user with the number 65534"));
@@ -113,8 +104,8 @@ TEST_CASE("control path: where there can be no directory, the way out is named")
 TEST_CASE("control path: running masters are those that a connection reaches") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string in = directory.file(".");
-  const auto listen = [&](const char* name) { return listen_on(UnixAddress{directory.file(name), 0600}, 16); };
+  const std::string in = directory / ".";
+  const auto listen = [&](const char* name) { return listen_on(UnixAddress{directory / name, 0600}, 16); };
   const Listener b = listen("b.sock");
   const Listener a = listen("a:1.sock");
   const Listener other = listen("no-control-socket");
@@ -146,7 +137,7 @@ TEST_CASE("verbs: every path, method and command is there once, and all forms sh
 }
 
 TEST_CASE("verbs: docs/control.md holds the table") {
-  const std::string document = read_text(BATON_SOURCE_DIR "/docs/control.md");
+  const std::string document = read_file(BATON_SOURCE_DIR "/docs/control.md");
   INFO("the table:\n" << verbs_table_markdown());
   CHECK(contains(document, "\n\n" + verbs_table_markdown() + "\n"));
 }

@@ -23,9 +23,10 @@
 
 #include "common/error.hpp"
 #include "master/control/control.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/support/deadline.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/catch.hpp"
+#include "tests/support/catch/deadline.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 
@@ -106,7 +107,7 @@ struct ControlServer {
   }
 
   Directory directory;
-  std::string path = directory.file("baton.sock");
+  std::string path = directory / "baton.sock";
   boost::asio::io_context context{1};
   FakeCommands commands;
   std::unique_ptr<Control> control;  ///< on the heap, where a sanitizer sees what is used after its end

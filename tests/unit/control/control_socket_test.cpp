@@ -4,9 +4,9 @@
 
 #include <filesystem>
 
-#include "tests/support/descriptors.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
 #include "tests/unit/control/control_server.hpp"
-#include "tests/unit/expect.hpp"
 
 namespace baton::test {
 

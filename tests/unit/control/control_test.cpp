@@ -1,7 +1,7 @@
 // Unit tests of the control socket: what is asked for, and what the answer is.
-#include "tests/support/descriptors.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
 #include "tests/unit/control/control_server.hpp"
-#include "tests/unit/expect.hpp"
 
 namespace baton::test {
 

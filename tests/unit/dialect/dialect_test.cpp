@@ -8,7 +8,7 @@
 #include "common/error.hpp"
 #include "master/dialect/ack_socket.hpp"
 #include "master/settings/options.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 using namespace baton;
 

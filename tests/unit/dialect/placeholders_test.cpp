@@ -2,7 +2,7 @@
 #include "master/dialect/placeholders.hpp"
 
 #include "common/error.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 using namespace baton;
 using Words = std::vector<std::string>;

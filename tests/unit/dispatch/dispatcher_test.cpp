@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "master/listeners/listener_alarm.hpp"
-#include "tests/support/client.hpp"
-#include "tests/support/descriptors.hpp"
+#include "tests/support/clients/client.hpp"
+#include "tests/support/system/descriptors.hpp"
 
 namespace baton::test {
 namespace {
@@ -18,7 +18,7 @@ using protocol::Kind;
 
 constexpr std::size_t room = 32;  // of a worker that takes many
 
-struct Desk {
+struct DispatcherFixture {
   std::shared_ptr<Vault> listener() {
     const NamedAddress any{"server", TcpAddress{boost::asio::ip::make_address("127.0.0.1"), 0}};
     return std::make_shared<Vault>(any, 128, alarm);
@@ -67,104 +67,104 @@ using Batches = std::vector<std::size_t>;
 
 TEST_CASE("what is queued goes out in one message to each worker") {
   const NoLeak no_leak;
-  Desk listeners;
-  const auto listener = listeners.listener();
-  listeners.connect(listener, 10);
-  listeners.add(1, {listener.get()});
-  listeners.add(2, {listener.get()});
-  listeners.dispatcher.open(listener);
-  listeners.run();
-  CHECK(listeners.take_sent(1) == Batches{5});
-  CHECK(listeners.take_sent(2) == Batches{5});
+  DispatcherFixture fixture;
+  const auto listener = fixture.listener();
+  fixture.connect(listener, 10);
+  fixture.add(1, {listener.get()});
+  fixture.add(2, {listener.get()});
+  fixture.dispatcher.open(listener);
+  fixture.run();
+  CHECK(fixture.take_sent(1) == Batches{5});
+  CHECK(fixture.take_sent(2) == Batches{5});
 }
 
 TEST_CASE("nothing is accepted beyond what the workers may leave unacknowledged") {
   const NoLeak no_leak;
-  Desk listeners;
-  const auto listener = listeners.listener();
-  listeners.add(1, {listener.get()});
-  listeners.dispatcher.open(listener);
-  listeners.run();
+  DispatcherFixture fixture;
+  const auto listener = fixture.listener();
+  fixture.add(1, {listener.get()});
+  fixture.dispatcher.open(listener);
+  fixture.run();
   const std::size_t before = open_descriptors().size();
-  listeners.connect(listener, 100);
-  CHECK(listeners.in_flight(1) == room);
+  fixture.connect(listener, 100);
+  CHECK(fixture.in_flight(1) == room);
   CHECK(open_descriptors().size() == before + 100 + room);  // the clients are this process's, too
-  const Batches first = listeners.take_sent(1);
-  listeners.take(1, first.front());
-  CHECK(listeners.in_flight(1) == room);
-  CHECK(listeners.take_sent(1) == Batches{first.front()});
+  const Batches first = fixture.take_sent(1);
+  fixture.take(1, first.front());
+  CHECK(fixture.in_flight(1) == room);
+  CHECK(fixture.take_sent(1) == Batches{first.front()});
 }
 
 TEST_CASE("what a worker did not acknowledge goes to another, and before anything newer") {
   const NoLeak no_leak;
-  Desk listeners;
-  const auto listener = listeners.listener();
-  listeners.add(1, {listener.get()});
-  listeners.dispatcher.open(listener);
-  listeners.connect(listener, room + 3);
-  CHECK(listeners.dispatcher.remove(Desk::key(1)) == room);
-  listeners.run();
-  listeners.add(2, {listener.get()});
-  listeners.run();
-  CHECK(listeners.take_sent(2) == Batches{room});
-  listeners.take(2, room);
-  CHECK(listeners.take_sent(2) == Batches{3});
+  DispatcherFixture fixture;
+  const auto listener = fixture.listener();
+  fixture.add(1, {listener.get()});
+  fixture.dispatcher.open(listener);
+  fixture.connect(listener, room + 3);
+  CHECK(fixture.dispatcher.remove(DispatcherFixture::key(1)) == room);
+  fixture.run();
+  fixture.add(2, {listener.get()});
+  fixture.run();
+  CHECK(fixture.take_sent(2) == Batches{room});
+  fixture.take(2, room);
+  CHECK(fixture.take_sent(2) == Batches{3});
 }
 
 TEST_CASE("a worker whose channel is full is passed over until it has room") {
   const NoLeak no_leak;
-  Desk listeners;
-  const auto listener = listeners.listener();
-  listeners.add(1, {listener.get()});
-  listeners.add(2, {listener.get()});
-  listeners.dispatcher.open(listener);
-  listeners.full = {1};
-  listeners.connect(listener, 6);
-  CHECK(listeners.in_flight(1) == 0);
-  CHECK(listeners.in_flight(2) == 6);
-  listeners.full = {};
-  listeners.dispatcher.on_writable(Desk::key(1));
-  listeners.connect(listener, 2);
-  CHECK(listeners.in_flight(1) == 1);
+  DispatcherFixture fixture;
+  const auto listener = fixture.listener();
+  fixture.add(1, {listener.get()});
+  fixture.add(2, {listener.get()});
+  fixture.dispatcher.open(listener);
+  fixture.full = {1};
+  fixture.connect(listener, 6);
+  CHECK(fixture.in_flight(1) == 0);
+  CHECK(fixture.in_flight(2) == 6);
+  fixture.full = {};
+  fixture.dispatcher.on_writable(DispatcherFixture::key(1));
+  fixture.connect(listener, 2);
+  CHECK(fixture.in_flight(1) == 1);
 }
 
 TEST_CASE("what nobody can have of one listener keeps no other listener waiting, and is anybody's when that one ends") {
   const NoLeak no_leak;
-  Desk listeners;
-  const auto old_one = listeners.listener();
-  const auto new_one = listeners.listener();
-  listeners.add(1, {old_one.get()});
-  listeners.add(2, {new_one.get()});
-  listeners.dispatcher.open(old_one);
-  listeners.dispatcher.open(new_one);
-  listeners.connect(old_one, 2);
-  listeners.dispatcher.remove(Desk::key(1));
-  listeners.run();
+  DispatcherFixture fixture;
+  const auto old_one = fixture.listener();
+  const auto new_one = fixture.listener();
+  fixture.add(1, {old_one.get()});
+  fixture.add(2, {new_one.get()});
+  fixture.dispatcher.open(old_one);
+  fixture.dispatcher.open(new_one);
+  fixture.connect(old_one, 2);
+  fixture.dispatcher.remove(DispatcherFixture::key(1));
+  fixture.run();
   for (std::size_t i = 1; i <= 3; ++i) {
-    listeners.connect(new_one, 1);
-    CHECK(listeners.in_flight(2) == i);
+    fixture.connect(new_one, 1);
+    CHECK(fixture.in_flight(2) == i);
   }
   old_one->empty();
-  listeners.run();
-  CHECK(listeners.in_flight(2) == 5);
+  fixture.run();
+  CHECK(fixture.in_flight(2) == 5);
 }
 
 TEST_CASE("a worker that leaves is let go once it has acknowledged what it was given") {
   const NoLeak no_leak;
-  Desk listeners;
-  const auto listener = listeners.listener();
-  listeners.add(1, {listener.get()});
-  listeners.add(2, {listener.get()});
-  listeners.dispatcher.open(listener);
-  listeners.connect(listener, 4);
+  DispatcherFixture fixture;
+  const auto listener = fixture.listener();
+  fixture.add(1, {listener.get()});
+  fixture.add(2, {listener.get()});
+  fixture.dispatcher.open(listener);
+  fixture.connect(listener, 4);
   bool may_go = false;
-  listeners.dispatcher.retire(Desk::key(1), [&] { may_go = true; });
-  listeners.connect(listener, 2);
+  fixture.dispatcher.retire(DispatcherFixture::key(1), [&] { may_go = true; });
+  fixture.connect(listener, 2);
   CHECK_FALSE(may_go);
-  CHECK(listeners.in_flight(1) == 2);
-  for (const std::size_t each : listeners.take_sent(1)) listeners.take(1, each);
+  CHECK(fixture.in_flight(1) == 2);
+  for (const std::size_t each : fixture.take_sent(1)) fixture.take(1, each);
   CHECK(may_go);
-  CHECK(listeners.in_flight(2) == 4);
+  CHECK(fixture.in_flight(2) == 4);
 }
 
 }  // namespace baton::test

@@ -12,8 +12,8 @@
 #include "master/doctor/plan.hpp"
 #include "master/doctor/processes.hpp"
 #include "master/doctor/report.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/catch.hpp"
+#include "tests/support/catch/expect.hpp"
 
 namespace baton::test {
 namespace {

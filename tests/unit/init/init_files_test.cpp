@@ -3,9 +3,10 @@
 
 #include "common/error.hpp"
 #include "master/settings/options.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/catch.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {

@@ -2,7 +2,7 @@
 #include "master/listeners/address.hpp"
 
 #include "common/error.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/expect.hpp"
 
 namespace baton::test {
 namespace {

@@ -9,9 +9,10 @@
 #include <filesystem>
 
 #include "common/error.hpp"
-#include "tests/support/descriptors.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {
@@ -28,12 +29,6 @@ bool is_listening(const Fd& fd) {
   int value = 0;
   socklen_t size = sizeof value;
   return ::getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value == 1;
-}
-
-mode_t mode_of(const std::string& path) {
-  struct stat found {};
-  check(::lstat(path.c_str(), &found), "lstat");
-  return found.st_mode & 0777;
 }
 
 bool can_connect(const std::string& path) {
@@ -85,7 +80,7 @@ TEST_CASE("an address of no interface here is an error that says so") {
 TEST_CASE("a Unix socket has its file while it lives") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string path = directory.file("x.sock");
+  const std::string path = directory / "x.sock";
   {
     const Listener listener = listen("unix:" + path);
     CHECK(is_listening(listener.socket));
@@ -98,7 +93,7 @@ TEST_CASE("a Unix socket has its file while it lives") {
 TEST_CASE("a Unix socket's mode is the one asked for, whatever the umask, or the umask's") {
   const Directory directory;
   const mode_t old = ::umask(0027);
-  const std::string path = directory.file("x.sock");
+  const std::string path = directory / "x.sock";
   {
     const Listener listener = listen("unix:" + path + "?mode=0666");
     CHECK(mode_of(path) == 0666);
@@ -123,7 +118,7 @@ TEST_CASE("the umask is put back when binding fails, too") {
 TEST_CASE("a stale socket file is taken over") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string path = directory.file("x.sock");
+  const std::string path = directory / "x.sock";
   {
     // As a killed process leaves it: the socket is closed, the file is there.
     Listener killed = listen("unix:" + path);
@@ -137,7 +132,7 @@ TEST_CASE("a stale socket file is taken over") {
 TEST_CASE("a socket file that somebody listens on is refused and left alone") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string path = directory.file("x.sock");
+  const std::string path = directory / "x.sock";
   const Listener listener = listen("unix:" + path);
   const std::string message = listener_refusal("unix:" + path);
   CHECK(message.starts_with("can't listen on unix:" + path + ": another process listens there"));
@@ -150,9 +145,9 @@ TEST_CASE("a file that is no socket is refused and left alone") {
   const Directory directory;
   const std::string path = directory.write("precious", "text");
   CHECK(contains(listener_refusal("unix:" + path), "is not a socket"));
-  CHECK(read_text(path) == "text");
+  CHECK(read_file(path) == "text");
 
-  const std::string link = directory.file("link");
+  const std::string link = directory / "link";
   std::filesystem::create_symlink(path, link);
   CHECK(contains(listener_refusal("unix:" + link), "is not a socket"));
   CHECK(std::filesystem::is_symlink(link));
@@ -166,9 +161,9 @@ TEST_CASE("a directory that is not there is named as the cause") {
 TEST_CASE("a successor's socket file is left alone") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string path = directory.file("x.sock");
+  const std::string path = directory / "x.sock";
   std::optional<Listener> first = listen("unix:" + path);
-  std::filesystem::rename(path, directory.file("moved"));  // so that the inode is not free for the next
+  std::filesystem::rename(path, directory / "moved");  // so that the inode is not free for the next
   const Listener second = listen("unix:" + path);
   first.reset();
   CHECK(can_connect(path));
@@ -176,12 +171,12 @@ TEST_CASE("a successor's socket file is left alone") {
 
 TEST_CASE("a moved socket file is removed once, by its last owner") {
   const Directory directory;
-  const std::string path = directory.file("x.sock");
+  const std::string path = directory / "x.sock";
   Listener listener = listen("unix:" + path);
   std::optional<SocketFile> owner = std::move(listener.file);
   listener.file.reset();
   CHECK(std::filesystem::exists(path));
-  const std::string other_path = directory.file("y.sock");
+  const std::string other_path = directory / "y.sock";
   Listener other = listen("unix:" + other_path);
   *owner = std::move(*other.file);
   CHECK_FALSE(std::filesystem::exists(path));
@@ -213,10 +208,10 @@ TEST_CASE("a failure to listen leaks nothing") {
 
 TEST_CASE("a directory that somebody keeps locked is named, and not waited for without end") {
   const Directory directory;
-  const Fd holder{::open(directory.file("").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const Fd holder{::open((directory / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
   const std::string error =
-      message_of<StartError>([&] { listen_on(parse_address("unix:" + directory.file("x.sock"), 0), 16); });
+      message_of<StartError>([&] { listen_on(parse_address("unix:" + directory / "x.sock", 0), 16); });
   CHECK(error.find("another process keeps ") != std::string::npos);
   CHECK(error.find(" locked") != std::string::npos);
 }

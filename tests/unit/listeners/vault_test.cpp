@@ -13,9 +13,9 @@
 
 #include "common/error.hpp"
 #include "common/socket_cookie.hpp"
-#include "tests/support/client.hpp"
-#include "tests/support/descriptors.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/clients/client.hpp"
+#include "tests/support/system/descriptors.hpp"
 
 namespace baton::test {
 namespace {

@@ -7,7 +7,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "common/error.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {
@@ -19,7 +19,7 @@ constexpr TimePoint start_of_day{1h};
 constexpr state::Moment new_year{};
 
 /// Workers 1 to 3, whose processes are 11 to 13.
-class FakeCarrier final : public MessageBus::Transport {
+class FakeTransport final : public MessageBus::Transport {
  public:
   Delivery deliver(int id, std::string_view line) override {
     if (const auto found = broken.find(id); found != broken.end()) return found->second;
@@ -41,12 +41,12 @@ class FakeCarrier final : public MessageBus::Transport {
   std::vector<std::pair<int, std::string>> heard;
 };
 
-struct Office {
-  void say(int id, const std::string& line) { post.take(id, json::parse(line).get_object(), now, new_year); }
+struct MessageBusFixture {
+  void say(int id, const std::string& line) { bus.take(id, json::parse(line).get_object(), now, new_year); }
 
-  FakeCarrier transport;
+  FakeTransport transport;
   state::Store store;
-  MessageBus post{transport, store};
+  MessageBus bus{transport, store};
   TimePoint now = start_of_day;
 };
 
@@ -66,59 +66,59 @@ TEST_CASE("addressees have their words and numbers") {
 }
 
 TEST_CASE("a message reaches one, all, all but the sender, or the master, with who sent it") {
-  Office office;
-  office.say(11, R"({"baton":"send","to":2,"message":{"a":1}})");
-  CHECK(office.transport.take(12) == Lines{R"({"baton":"message","from":1,"message":{"a":1}})"});
-  office.say(12, R"({"baton":"send","to":"others","message":"x"})");
-  CHECK(office.transport.take(11) == Lines{R"({"baton":"message","from":2,"message":"x"})"});
-  CHECK(office.transport.take(12).empty());
-  CHECK(office.transport.take(13).size() == 1);
-  office.say(12, R"({"baton":"send","to":"all","message":"x"})");
-  for (const int id : {11, 12, 13}) CHECK(office.transport.take(id).size() == 1);
-  office.say(13, R"({"baton":"send","to":"master","message":[1]})");
-  CHECK(office.transport.heard == std::vector<std::pair<int, std::string>>{{13, "[1]"}});
+  MessageBusFixture fixture;
+  fixture.say(11, R"({"baton":"send","to":2,"message":{"a":1}})");
+  CHECK(fixture.transport.take(12) == Lines{R"({"baton":"message","from":1,"message":{"a":1}})"});
+  fixture.say(12, R"({"baton":"send","to":"others","message":"x"})");
+  CHECK(fixture.transport.take(11) == Lines{R"({"baton":"message","from":2,"message":"x"})"});
+  CHECK(fixture.transport.take(12).empty());
+  CHECK(fixture.transport.take(13).size() == 1);
+  fixture.say(12, R"({"baton":"send","to":"all","message":"x"})");
+  for (const int id : {11, 12, 13}) CHECK(fixture.transport.take(id).size() == 1);
+  fixture.say(13, R"({"baton":"send","to":"master","message":[1]})");
+  CHECK(fixture.transport.heard == std::vector<std::pair<int, std::string>>{{13, "[1]"}});
 }
 
 TEST_CASE("a request gets the reply of whoever was asked, and nobody else's") {
-  Office office;
-  office.say(11, R"({"baton":"send","to":2,"message":"?","id":77})");
-  CHECK(office.transport.take(12) == Lines{R"({"baton":"message","id":1,"from":1,"message":"?"})"});
-  office.say(13, R"({"baton":"reply","id":1,"message":"me"})");
-  CHECK(office.transport.take(13).front().find(R"("code":"late")") != std::string::npos);
-  CHECK(office.transport.take(11).empty());
-  office.say(12, R"({"baton":"reply","id":1,"message":"!"})");
-  CHECK(office.transport.take(11) == Lines{R"({"baton":"reply","id":77,"from":2,"message":"!"})"});
-  office.say(12, R"({"baton":"reply","id":1,"message":"!"})");
-  CHECK(office.transport.take(11).empty());
-  CHECK_FALSE(office.post.deadline());
+  MessageBusFixture fixture;
+  fixture.say(11, R"({"baton":"send","to":2,"message":"?","id":77})");
+  CHECK(fixture.transport.take(12) == Lines{R"({"baton":"message","id":1,"from":1,"message":"?"})"});
+  fixture.say(13, R"({"baton":"reply","id":1,"message":"me"})");
+  CHECK(fixture.transport.take(13).front().find(R"("code":"late")") != std::string::npos);
+  CHECK(fixture.transport.take(11).empty());
+  fixture.say(12, R"({"baton":"reply","id":1,"message":"!"})");
+  CHECK(fixture.transport.take(11) == Lines{R"({"baton":"reply","id":77,"from":2,"message":"!"})"});
+  fixture.say(12, R"({"baton":"reply","id":1,"message":"!"})");
+  CHECK(fixture.transport.take(11).empty());
+  CHECK_FALSE(fixture.bus.deadline());
 }
 
 TEST_CASE("a request ends with its time, or with the end of whoever was asked") {
-  Office office;
-  office.say(11, R"({"baton":"send","to":2,"message":"?","id":1,"timeout":100})");
-  office.say(11, R"({"baton":"send","to":3,"message":"?","id":2})");
-  CHECK(office.post.deadline() == start_of_day + 100ms);
-  office.post.expire(start_of_day + 99ms);
-  CHECK(office.transport.take(11).empty());
-  office.post.expire(start_of_day + 100ms);
-  CHECK(office.transport.take(11) ==
+  MessageBusFixture fixture;
+  fixture.say(11, R"({"baton":"send","to":2,"message":"?","id":1,"timeout":100})");
+  fixture.say(11, R"({"baton":"send","to":3,"message":"?","id":2})");
+  CHECK(fixture.bus.deadline() == start_of_day + 100ms);
+  fixture.bus.expire(start_of_day + 99ms);
+  CHECK(fixture.transport.take(11).empty());
+  fixture.bus.expire(start_of_day + 100ms);
+  CHECK(fixture.transport.take(11) ==
         Lines{R"({"baton":"error","id":1,"code":"late","error":"worker 2 did not reply within 100 ms"})"});
-  office.post.forget(13);
-  CHECK(office.transport.take(11) ==
+  fixture.bus.forget(13);
+  CHECK(fixture.transport.take(11) ==
         Lines{R"({"baton":"error","id":2,"code":"gone","error":"worker 3 has ended without a reply"})"});
-  CHECK_FALSE(office.post.deadline());
-  office.say(11, R"({"baton":"send","to":3,"message":"?","id":3})");
-  office.post.forget(11);
-  CHECK_FALSE(office.post.deadline());
+  CHECK_FALSE(fixture.bus.deadline());
+  fixture.say(11, R"({"baton":"send","to":3,"message":"?","id":3})");
+  fixture.bus.forget(11);
+  CHECK_FALSE(fixture.bus.deadline());
 }
 
 TEST_CASE("one who does not read is told apart from one who is gone, and from one who takes no messages") {
-  Office office;
+  MessageBusFixture fixture;
   using Delivery = MessageBus::Transport::Delivery;
   const auto code = [&](Delivery delivery, const std::string& id) {
-    office.transport.broken = {{12, delivery}};
-    office.say(11, R"({"baton":"send","to":2,"message":1)" + id + "}");
-    const Lines lines = office.transport.take(11);
+    fixture.transport.broken = {{12, delivery}};
+    fixture.say(11, R"({"baton":"send","to":2,"message":1)" + id + "}");
+    const Lines lines = fixture.transport.take(11);
     REQUIRE(lines.size() == 1);
     return json::serialize(json::parse(lines.front()).at("code"));
   };
@@ -127,18 +127,18 @@ TEST_CASE("one who does not read is told apart from one who is gone, and from on
     CHECK(code(Delivery::gone, id) == R"("gone")");
     CHECK(code(Delivery::deaf, id) == R"("deaf")");
   }
-  CHECK_FALSE(office.post.deadline());
-  office.transport.broken = {{12, Delivery::full}};
-  office.say(11, R"({"baton":"send","to":"all","message":1})");
-  CHECK(office.transport.take(13).size() == 1);
-  CHECK(office.transport.take(11).size() == 2);  // the message, and what became of the other
+  CHECK_FALSE(fixture.bus.deadline());
+  fixture.transport.broken = {{12, Delivery::full}};
+  fixture.say(11, R"({"baton":"send","to":"all","message":1})");
+  CHECK(fixture.transport.take(13).size() == 1);
+  CHECK(fixture.transport.take(11).size() == 2);  // the message, and what became of the other
 }
 
 TEST_CASE("what can't be understood is answered with an error that says why") {
-  Office office;
+  MessageBusFixture fixture;
   const auto error = [&](const std::string& line) {
-    office.say(11, line);
-    const Lines lines = office.transport.take(11);
+    fixture.say(11, line);
+    const Lines lines = fixture.transport.take(11);
     REQUIRE(lines.size() == 1);
     return std::string(json::parse(lines.front()).at("error").get_string());
   };
@@ -157,83 +157,83 @@ TEST_CASE("what can't be understood is answered with an error that says why") {
     CHECK(error(fmt::format(R"({{"baton":"get","key":"a","id":{}}})", id)).starts_with("\"id\" is no whole number"));
   const std::string long_text = "\"" + std::string(MessageBus::longest_message, 'x') + "\"";
   CHECK(error(R"({"baton":"send","to":2,"message":)" + long_text + "}").find("is longer than") != std::string::npos);
-  CHECK(office.transport.take(12).empty());
+  CHECK(fixture.transport.take(12).empty());
 }
 
 TEST_CASE("too many open requests are refused, and others go on") {
-  Office office;
+  MessageBusFixture fixture;
   for (std::size_t i = 0; i < OpenRequests::most_of_one; ++i)
-    office.say(11, R"({"baton":"send","to":2,"message":1,"id":1})");
-  CHECK(office.transport.take(11).empty());
-  office.say(11, R"({"baton":"send","to":2,"message":1,"id":2})");
-  CHECK(office.transport.take(11).front().find("too_many") != std::string::npos);
-  office.say(13, R"({"baton":"send","to":2,"message":1,"id":2})");
-  CHECK(office.transport.take(13).empty());
+    fixture.say(11, R"({"baton":"send","to":2,"message":1,"id":1})");
+  CHECK(fixture.transport.take(11).empty());
+  fixture.say(11, R"({"baton":"send","to":2,"message":1,"id":2})");
+  CHECK(fixture.transport.take(11).front().find("too_many") != std::string::npos);
+  fixture.say(13, R"({"baton":"send","to":2,"message":1,"id":2})");
+  CHECK(fixture.transport.take(13).empty());
 }
 
 TEST_CASE("a watch sees every change of its prefix, and one that does not read loses its watches, and is told") {
-  Office office;
-  office.store.on_change([&](const state::Change& change) { office.post.tell(change); });
-  office.say(11, R"({"baton":"watch","prefix":"a/","id":1})");
-  CHECK(office.transport.take(11) == Lines{R"({"baton":"state","id":1,"prefix":"a/","watched":true})"});
-  office.say(12, R"({"baton":"put","key":"a/x","value":1})");
-  office.say(12, R"({"baton":"put","key":"b","value":1})");
-  office.say(12, R"({"baton":"delete","key":"a/x"})");
-  CHECK(office.transport.take(11) == Lines{R"({"baton":"changed","key":"a/x","value":1,"version":1})",
-                                           R"({"baton":"changed","key":"a/x","deleted":true,"version":3})"});
-  office.transport.broken = {{11, MessageBus::Transport::Delivery::full}};
-  office.say(12, R"({"baton":"put","key":"a/x","value":2})");
-  office.transport.broken.clear();
-  office.say(12, R"({"baton":"put","key":"a/x","value":3})");
-  CHECK(office.transport.take(11).empty());
-  office.post.make_up(11);
-  CHECK(office.transport.take(11).front().find("your watches have ended") != std::string::npos);
-  office.post.make_up(11);
-  CHECK(office.transport.take(11).empty());
-  office.say(11, R"({"baton":"watch"})");
-  office.say(11, R"({"baton":"unwatch"})");
-  office.transport.take(11);
-  office.say(12, R"({"baton":"put","key":"c","value":3})");
-  CHECK(office.transport.take(11).empty());
+  MessageBusFixture fixture;
+  fixture.store.on_change([&](const state::Change& change) { fixture.bus.tell(change); });
+  fixture.say(11, R"({"baton":"watch","prefix":"a/","id":1})");
+  CHECK(fixture.transport.take(11) == Lines{R"({"baton":"state","id":1,"prefix":"a/","watched":true})"});
+  fixture.say(12, R"({"baton":"put","key":"a/x","value":1})");
+  fixture.say(12, R"({"baton":"put","key":"b","value":1})");
+  fixture.say(12, R"({"baton":"delete","key":"a/x"})");
+  CHECK(fixture.transport.take(11) == Lines{R"({"baton":"changed","key":"a/x","value":1,"version":1})",
+                                            R"({"baton":"changed","key":"a/x","deleted":true,"version":3})"});
+  fixture.transport.broken = {{11, MessageBus::Transport::Delivery::full}};
+  fixture.say(12, R"({"baton":"put","key":"a/x","value":2})");
+  fixture.transport.broken.clear();
+  fixture.say(12, R"({"baton":"put","key":"a/x","value":3})");
+  CHECK(fixture.transport.take(11).empty());
+  fixture.bus.make_up(11);
+  CHECK(fixture.transport.take(11).front().find("your watches have ended") != std::string::npos);
+  fixture.bus.make_up(11);
+  CHECK(fixture.transport.take(11).empty());
+  fixture.say(11, R"({"baton":"watch"})");
+  fixture.say(11, R"({"baton":"unwatch"})");
+  fixture.transport.take(11);
+  fixture.say(12, R"({"baton":"put","key":"c","value":3})");
+  CHECK(fixture.transport.take(11).empty());
 }
 
 TEST_CASE("from outside a message goes to one or all, and one can be asked for a reply") {
-  Office office;
+  MessageBusFixture fixture;
   std::vector<Outcome> outcomes;
   const Done done = [&](const Outcome& outcome) { outcomes.push_back(outcome); };
   const Addressee all{Addressee::Who::all};
   const Addressee second{Addressee::Who::worker, 2};
-  office.post.send(all, "x", std::nullopt, office.now, done);
+  fixture.bus.send(all, "x", std::nullopt, fixture.now, done);
   CHECK(outcomes.back().message == "3 workers got it");
-  CHECK(office.transport.take(13) == Lines{R"({"baton":"message","from":"master","message":"x"})"});
-  office.post.send(second, "x", 1s, office.now, done);
+  CHECK(fixture.transport.take(13) == Lines{R"({"baton":"message","from":"master","message":"x"})"});
+  fixture.bus.send(second, "x", 1s, fixture.now, done);
   CHECK(outcomes.size() == 1);
-  office.say(12, R"({"baton":"reply","id":1,"message":{"y":1}})");
+  fixture.say(12, R"({"baton":"reply","id":1,"message":{"y":1}})");
   CHECK(outcomes.back().reply == R"({"y":1})");
-  office.post.send(second, "x", 1s, office.now, done);
-  office.post.expire(office.now + 1s);
+  fixture.bus.send(second, "x", 1s, fixture.now, done);
+  fixture.bus.expire(fixture.now + 1s);
   CHECK_FALSE(outcomes.back().ok);
   CHECK(outcomes.back().message == "worker 2 did not reply within 1000 ms");
   CHECK(outcomes.back().code == "late");
-  office.transport.broken = {{12, MessageBus::Transport::Delivery::full}};
-  office.post.send(all, "x", std::nullopt, office.now, done);
+  fixture.transport.broken = {{12, MessageBus::Transport::Delivery::full}};
+  fixture.bus.send(all, "x", std::nullopt, fixture.now, done);
   CHECK(outcomes.back().message == "worker 2 does not read its channel: 8 MiB wait for it; 2 workers got it");
   CHECK_FALSE(outcomes.back().ok);
   CHECK(outcomes.back().code == "full");
-  office.post.send(second, "x", 1s, office.now, done);
+  fixture.bus.send(second, "x", 1s, fixture.now, done);
   CHECK(outcomes.back().code == "full");
-  office.transport.broken.clear();
-  office.post.send(second, "x", 1s, office.now, done);
-  office.post.forget(12);
+  fixture.transport.broken.clear();
+  fixture.bus.send(second, "x", 1s, fixture.now, done);
+  fixture.bus.forget(12);
   CHECK(outcomes.back().message == "worker 2 has ended without a reply");
   CHECK(outcomes.back().code == "gone");
-  office.post.send({Addressee::Who::worker, 9}, "x", std::nullopt, office.now, done);
+  fixture.bus.send({Addressee::Who::worker, 9}, "x", std::nullopt, fixture.now, done);
   CHECK(outcomes.back().message == "there is no worker 9");
   CHECK(outcomes.back().code == "gone");
-  office.post.send(all, boost::json::string(MessageBus::longest_message, 'x'), std::nullopt, office.now, done);
+  fixture.bus.send(all, boost::json::string(MessageBus::longest_message, 'x'), std::nullopt, fixture.now, done);
   CHECK(outcomes.back().code == "too_large");
-  CHECK_THROWS_AS(office.post.send(all, "x", 1s, office.now, done), UsageError);
-  CHECK_THROWS_AS(office.post.send({Addressee::Who::master}, "x", std::nullopt, office.now, done), UsageError);
+  CHECK_THROWS_AS(fixture.bus.send(all, "x", 1s, fixture.now, done), UsageError);
+  CHECK_THROWS_AS(fixture.bus.send({Addressee::Who::master}, "x", std::nullopt, fixture.now, done), UsageError);
 }
 
 }  // namespace baton::test

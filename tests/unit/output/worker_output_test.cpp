@@ -12,9 +12,9 @@
 
 #include "common/error.hpp"
 #include "master/output/output_sink.hpp"
-#include "tests/support/descriptors.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "master/policy/source.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton {
 namespace {

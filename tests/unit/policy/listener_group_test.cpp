@@ -6,10 +6,10 @@
 #include <set>
 
 #include "common/error.hpp"
-#include "tests/support/client.hpp"
-#include "tests/support/descriptors.hpp"
-#include "tests/support/ports.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/clients/client.hpp"
+#include "tests/support/system/descriptors.hpp"
+#include "tests/support/system/ports.hpp"
 
 namespace baton::test {
 namespace {

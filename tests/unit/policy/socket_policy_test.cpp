@@ -4,15 +4,15 @@
 
 #include "common/error.hpp"
 #include "master/policy/reuseport.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/expect.hpp"
 
 namespace baton::test {
 namespace {
 
-using Posts = std::vector<unsigned>;
+using Slots = std::vector<unsigned>;
 using Lent = std::map<int, std::set<unsigned>>;
 
-/// Posts 1 to `places` listen; nobody is there.
+/// Slots 1 to `places` listen; nobody is there.
 Scene scene(unsigned places, unsigned target) {
   Scene made;
   for (unsigned slot = 1; slot <= places; ++slot) made.places.push_back({slot, true});
@@ -22,7 +22,7 @@ Scene scene(unsigned places, unsigned target) {
 }
 
 /// Whose id is ten times their slot.
-Scene with(Scene made, const Posts& ready, const Posts& starting = {}, bool can_borrow = true) {
+Scene with(Scene made, const Slots& ready, const Slots& starting = {}, bool can_borrow = true) {
   for (const unsigned slot : ready) made.workers.push_back({static_cast<int>(slot * 10), slot, true, can_borrow});
   for (const unsigned slot : starting) made.workers.push_back({static_cast<int>(slot * 10), slot, false, can_borrow});
   return made;
@@ -32,9 +32,9 @@ const SocketPolicy& reuseport = socket_policy(Policy::reuseport);
 const SocketPolicy& own_port = socket_policy(Policy::own_port);
 
 void check_nothing_to_do(const Arrangement& found) {
-  CHECK(found.closed == Posts{});
+  CHECK(found.closed == Slots{});
   CHECK(found.lent == Lent{});
-  CHECK(found.stranded == Posts{});
+  CHECK(found.stranded == Slots{});
 }
 
 }  // namespace
@@ -65,9 +65,9 @@ TEST_CASE("own-port: the n-th worker has the n-th port of the range, or one that
 
 TEST_CASE("own-port: a port is kept for the slot's next worker, and closed when the slot goes") {
   check_nothing_to_do(own_port.arrange(with(scene(4, 4), {1, 2}, {3})));
-  CHECK(own_port.arrange(with(scene(4, 2), {1, 2})).closed == Posts{3, 4});
-  CHECK(own_port.arrange(with(scene(4, 2), {1, 2, 3}, {4})).closed == Posts{});  // they were not asked to leave yet
-  CHECK(own_port.arrange(scene(4, 0)).closed == Posts{1, 2, 3, 4});
+  CHECK(own_port.arrange(with(scene(4, 2), {1, 2})).closed == Slots{3, 4});
+  CHECK(own_port.arrange(with(scene(4, 2), {1, 2, 3}, {4})).closed == Slots{});  // they were not asked to leave yet
+  CHECK(own_port.arrange(scene(4, 0)).closed == Slots{1, 2, 3, 4});
   Scene reloading = scene(4, 2);
   reloading.may_close = false;
   check_nothing_to_do(own_port.arrange(reloading));
@@ -87,25 +87,25 @@ TEST_CASE("reuseport: who is ready serves its own listener alone") {
 TEST_CASE("reuseport: a listener without a ready worker is lent to all who are") {
   const Arrangement found = reuseport.arrange(with(scene(4, 4), {1, 3}, {2}));
   CHECK(found.lent == Lent{{10, {2, 4}}, {30, {2, 4}}});
-  CHECK(found.closed == Posts{});
-  CHECK(found.stranded == Posts{});
+  CHECK(found.closed == Slots{});
+  CHECK(found.stranded == Slots{});
 }
 
 TEST_CASE("reuseport: scaled down, a listener that still listens is lent, and one that never did is closed") {
   Scene scaled = with(scene(4, 2), {1, 2});
   scaled.places.at(2).listens = false;
   const Arrangement found = reuseport.arrange(scaled);
-  CHECK(found.closed == Posts{3});
+  CHECK(found.closed == Slots{3});
   CHECK(found.lent == Lent{{10, {4}}, {20, {4}}});
   scaled.may_close = false;
-  CHECK(reuseport.arrange(scaled).closed == Posts{});
+  CHECK(reuseport.arrange(scaled).closed == Slots{});
 }
 
 TEST_CASE("reuseport: where the kernel moves queues, a listener that can be lent is lent all the same") {
   Scene scaled = with(scene(4, 2), {1, 2});
   scaled.migrates = true;
   const Arrangement found = reuseport.arrange(scaled);
-  CHECK(found.closed == Posts{});
+  CHECK(found.closed == Slots{});
   CHECK(found.lent.size() == 2);
 }
 
@@ -118,9 +118,9 @@ TEST_CASE("reuseport: with no worker all listeners stay: clients wait there for 
 
 TEST_CASE("reuseport: a command's workers are lent nothing") {
   const Scene dead = with(scene(3, 3), {1, 2}, {}, false);
-  CHECK(reuseport.arrange(dead).stranded == Posts{3});
+  CHECK(reuseport.arrange(dead).stranded == Slots{3});
   CHECK(reuseport.arrange(dead).lent == Lent{});
-  CHECK(reuseport.arrange(dead).closed == Posts{});
+  CHECK(reuseport.arrange(dead).closed == Slots{});
   SECTION("their successor is there, and takes the listener over") {
     check_nothing_to_do(reuseport.arrange(with(scene(3, 3), {1, 2}, {3}, false)));
   }
@@ -130,11 +130,11 @@ TEST_CASE("reuseport: a command's workers are lent nothing") {
   SECTION("where the kernel moves queues, the others get its clients") {
     Scene moving = dead;
     moving.migrates = true;
-    CHECK(reuseport.arrange(moving).closed == Posts{3});
-    CHECK(reuseport.arrange(moving).stranded == Posts{});
+    CHECK(reuseport.arrange(moving).closed == Slots{3});
+    CHECK(reuseport.arrange(moving).stranded == Slots{});
   }
   SECTION("those that were too many after all are given up, or every later client would wait there") {
-    CHECK(reuseport.arrange(with(scene(3, 2), {1, 2}, {}, false)).closed == Posts{3});
+    CHECK(reuseport.arrange(with(scene(3, 2), {1, 2}, {}, false)).closed == Slots{3});
   }
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("reuseport: a number of workers that would lose a command's clients is
 
 TEST_CASE("lent evenly, and in bounded numbers") {
   const auto numbers = [](unsigned count) {
-    Posts made;
+    Slots made;
     for (unsigned i = 1; i <= count; ++i) made.push_back(i);
     return made;
   };

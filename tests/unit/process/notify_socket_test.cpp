@@ -10,8 +10,8 @@
 #include <cstddef>
 #include <cstring>
 
-#include "tests/support/catch.hpp"
-#include "tests/support/descriptors.hpp"
+#include "tests/support/catch/catch.hpp"
+#include "tests/support/system/descriptors.hpp"
 
 namespace baton::test {
 namespace {

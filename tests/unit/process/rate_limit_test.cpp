@@ -1,7 +1,7 @@
 // Unit tests. Lines of the log that a worker may cause.
 #include "master/process/rate_limit.hpp"
 
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 using namespace baton;
 using namespace std::chrono_literals;

@@ -2,7 +2,7 @@
 #include "master/settings/combinations.hpp"
 
 #include "common/error.hpp"
-#include "tests/unit/expect.hpp"
+#include "tests/support/catch/expect.hpp"
 
 namespace baton::test {
 namespace {

@@ -5,8 +5,9 @@
 
 #include "common/error.hpp"
 #include "master/system/cpus.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "common/error.hpp"
 #include "master/settings/options.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {

@@ -4,8 +4,9 @@
 #include <sys/stat.h>
 
 #include "common/error.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/catch.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {
@@ -26,7 +27,7 @@ std::string file_refusal(const std::string& path) {
 
 TEST_CASE("what was written is there when the file is opened again, and versions go on") {
   const Directory directory;
-  const std::string path = directory.file("state.db");
+  const std::string path = directory / "state.db";
   const Moment now{std::chrono::hours(1)};
   {
     File file(path);
@@ -56,9 +57,9 @@ TEST_CASE("a state file that is none, that another has, or that can't be made is
   const std::string other = directory.write("notes.txt", std::string(2000, 'x'));
   CHECK(file_refusal(other).find("notes.txt: it is no SQLite database (--state-file names another)") !=
         std::string::npos);
-  const File held(directory.file("held.db"));
-  CHECK(file_refusal(directory.file("held.db")).find("another process has it open") != std::string::npos);
-  CHECK(file_refusal(directory.file("missing/x.db")).find("no such file or directory") != std::string::npos);
+  const File held(directory / "held.db");
+  CHECK(file_refusal(directory / "held.db").find("another process has it open") != std::string::npos);
+  CHECK(file_refusal(directory / "missing/x.db").find("no such file or directory") != std::string::npos);
 }
 
 }  // namespace baton::test

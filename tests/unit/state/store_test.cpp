@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "master/state/operation.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {

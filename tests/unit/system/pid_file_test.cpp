@@ -6,9 +6,10 @@
 #include <filesystem>
 
 #include "common/error.hpp"
-#include "tests/support/descriptors.hpp"
-#include "tests/unit/expect.hpp"
-#include "tests/unit/worker/surroundings.hpp"
+#include "tests/support/catch/expect.hpp"
+#include "tests/support/system/descriptors.hpp"
+#include "tests/support/system/files.hpp"
+#include "tests/support/system/surroundings.hpp"
 
 namespace baton::test {
 namespace {
@@ -26,10 +27,10 @@ std::string pid_file_refusal(const std::string& path) {
 TEST_CASE("a pid file holds the pid while it lives") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string path = directory.file("x.pid");
+  const std::string path = directory / "x.pid";
   {
     const PidFile file(path);
-    CHECK(read_text(path) == own_pid() + "\n");
+    CHECK(read_file(path) == own_pid() + "\n");
   }
   CHECK_FALSE(std::filesystem::exists(path));
 }
@@ -37,11 +38,11 @@ TEST_CASE("a pid file holds the pid while it lives") {
 TEST_CASE("a pid file in use is refused, by its holder's pid, and left alone") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string path = directory.file("x.pid");
+  const std::string path = directory / "x.pid";
   const PidFile file(path);
   CHECK(pid_file_refusal(path) ==
         "can't use the pid file " + path + ": a baton with pid " + own_pid() + " is running with it");
-  CHECK(read_text(path) == own_pid() + "\n");
+  CHECK(read_file(path) == own_pid() + "\n");
 }
 
 TEST_CASE("a pid file that a dead master left is taken over, whatever is in it") {
@@ -49,33 +50,33 @@ TEST_CASE("a pid file that a dead master left is taken over, whatever is in it")
   const Directory directory;
   const std::string path = directory.write("x.pid", "1\nand much more text than a pid has\n");
   const PidFile file(path);
-  CHECK(read_text(path) == own_pid() + "\n");
+  CHECK(read_file(path) == own_pid() + "\n");
 }
 
 TEST_CASE("a successor's pid file is left alone") {
   const NoLeak no_leak;
   const Directory directory;
-  const std::string path = directory.file("x.pid");
+  const std::string path = directory / "x.pid";
   {
     const PidFile file(path);
-    std::filesystem::rename(path, directory.file("moved"));
+    std::filesystem::rename(path, directory / "moved");
     CHECK(directory.write("x.pid", "7\n") == path);
   }
-  CHECK(read_text(path) == "7\n");
+  CHECK(read_file(path) == "7\n");
 }
 
 TEST_CASE("what can't be a pid file says why, and is left alone") {
   const NoLeak no_leak;
   const Directory directory;
   CHECK(pid_file_refusal("/nowhere/x.pid") == "can't use the pid file /nowhere/x.pid: no such file or directory");
-  CHECK(contains(pid_file_refusal(directory.file(".")), "is a directory"));
+  CHECK(contains(pid_file_refusal(directory / "."), "is a directory"));
   const std::string target = directory.write("precious", "text");
-  std::filesystem::create_symlink(target, directory.file("link"));
-  CHECK(contains(pid_file_refusal(directory.file("link")), "symbolic links"));
-  CHECK(read_text(target) == "text");
-  check(::mkfifo(directory.file("fifo").c_str(), 0600), "mkfifo");
-  CHECK(contains(pid_file_refusal(directory.file("fifo")), "not a regular file"));
-  CHECK(std::filesystem::is_fifo(directory.file("fifo")));
+  std::filesystem::create_symlink(target, directory / "link");
+  CHECK(contains(pid_file_refusal(directory / "link"), "symbolic links"));
+  CHECK(read_file(target) == "text");
+  check(::mkfifo((directory / "fifo").c_str(), 0600), "mkfifo");
+  CHECK(contains(pid_file_refusal(directory / "fifo"), "not a regular file"));
+  CHECK(std::filesystem::is_fifo(directory / "fifo"));
 }
 
 }  // namespace baton::test

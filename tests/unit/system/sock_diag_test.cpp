@@ -9,7 +9,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include "common/fd.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {
