@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {

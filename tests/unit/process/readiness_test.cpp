@@ -1,7 +1,7 @@
 // Unit tests. When a worker counts as ready, by each of the four kinds of readiness.
 #include "master/process/readiness.hpp"
 
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 using namespace baton;
 

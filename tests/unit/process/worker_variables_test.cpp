@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 using namespace baton;
 

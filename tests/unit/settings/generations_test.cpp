@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {

@@ -2,7 +2,7 @@
 #include "master/settings/worker_count.hpp"
 
 #include "common/error.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {

@@ -1,7 +1,7 @@
 // Unit tests of the name of a master that nobody has named.
 #include "master/supervisor/master_name.hpp"
 
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/error.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
 namespace {
