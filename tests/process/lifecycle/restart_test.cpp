@@ -12,6 +12,7 @@
 #include "tests/support/programs/programs.hpp"
 #include "tests/support/system/files.hpp"
 #include "tests/support/system/proc.hpp"
+#include "tests/support/system/starvation.hpp"
 
 using namespace baton::test;
 
@@ -111,9 +112,14 @@ TEST_CASE("stopped while a worker's next start is waited for, it ends at once") 
   const int number = GENERATE(SIGTERM, SIGQUIT, SIGINT);
   Baton baton(with_foreign({"-w", "2"}, {"exit 3"}));
   pauses(baton, 10);  // by now they are longer than this may take
-  const auto began = std::chrono::steady_clock::now();
-  CHECK(baton.stop(number) == "code 0");
-  CHECK(std::chrono::steady_clock::now() - began < 1s);
+  ChargedTime stop({baton.pid()});
+  baton.signal(number);
+  CHECK(becomes_true([&] {
+    static_cast<void>(stop.read());
+    return baton.program().try_wait_for_end(Deadline(5ms)).has_value();
+  }));
+  CHECK(baton.program().wait_for_end() == "code 0");
+  CHECK(stop.read().charged < 1s);
 }
 
 TEST_CASE("a command that is not there at the start ends baton, with code 1 and its name") {

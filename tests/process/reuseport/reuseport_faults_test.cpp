@@ -42,16 +42,27 @@ TEST_CASE("reuseport: one of 8 workers killed again and again: what it was answe
 TEST_CASE("reuseport: while a worker is waited for that fails again and again, the others answer its clients") {
   Baton baton(reuseport({"-w", "4"}));
   Worker victim = baton.workers().front();
-  const auto number = victim.number;
   for (int i = 0; i < 6; ++i) {
     ::kill(victim.pid, SIGABRT);
     victim = baton.wait_for_successor(victim);
   }
-  ::kill(victim.pid, SIGABRT);  // the next one comes after 1.6 to 3.2 s
-  baton.wait_for_next("a new one starts in");
-  for (const auto& [pid, count] : shares(baton.address(), 100)) CHECK(pid != victim.pid);
-  CHECK(baton.latest()[number] == victim.pid);  // no successor yet: the others it was
-  CHECK(each_holds(living(baton), 2));
+  bool was_seen = false;
+  // A pause of 1.6 to 3.2 s, then twice as long: who has no CPU for 100 connections within one has it within another.
+  for (int i = 0; i < 3 && !was_seen; ++i) {
+    ::kill(victim.pid, SIGABRT);
+    baton.wait_for_next("a new one starts in");
+    const auto answers = shares(baton.address(), 100);
+    const bool are_lent = each_holds(living(baton), 2);
+    was_seen = living(baton).size() == 3;  // no successor yet: the others it was
+    if (was_seen) {
+      CHECK_FALSE(answers.contains(victim.pid));
+      CHECK(are_lent);
+    } else {
+      WARN("the worker's next start came before the others had answered its clients");
+      victim = baton.wait_for_successor(victim);
+    }
+  }
+  CHECK(was_seen);
   baton.wait_for_successor(victim);
   CHECK(becomes_true([&] { return each_holds(living(baton), 1); }));
 }
