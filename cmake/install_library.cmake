@@ -23,7 +23,8 @@ set(library_headers
 set(library_package ${CMAKE_INSTALL_LIBDIR}/cmake/baton)
 
 install(TARGETS baton_worker_library EXPORT baton
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library)
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library
+  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT baton NAMESPACE baton:: FILE batonTargets.cmake DESTINATION ${library_package} COMPONENT library)
 
 # Installed headers name each other as <baton/…>: a program may have a common/ of its own.
