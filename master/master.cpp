@@ -22,9 +22,9 @@
 #include "common/log.hpp"
 #include "master/control/control.hpp"
 #include "master/control/control_path.hpp"
-#include "master/control/service_manager.hpp"
-#include "master/settings/combinations.hpp"
+#include "master/control/systemd_notifications.hpp"
 #include "master/settings/options.hpp"
+#include "master/settings/policy_compatibility.hpp"
 #include "master/supervisor/supervisor.hpp"
 #include "master/system/pid_file.hpp"
 #include "master/system/task.hpp"
@@ -59,7 +59,7 @@ class Master {
                          [this] { end(); }};
   std::optional<Control> control_;
   std::optional<Control> worker_socket_;  ///< the workers'
-  std::optional<ServiceManager> service_manager_;
+  std::optional<SystemdNotifications> systemd_;
   bool ended_ = false;
   bool ends_with_terminal_ = false;  ///< it was started in one, and without nohup
 };
@@ -84,7 +84,7 @@ void Master::run(Options options) {
   open_control();
   supervisor_.start();
   announce();
-  service_manager_.emplace(context_.get_executor(), supervisor_.commands());
+  systemd_.emplace(context_.get_executor(), supervisor_.commands());
   start_task(context_.get_executor(), follow_signals());
   context_.run();
 }
@@ -159,7 +159,7 @@ void Master::scale_by(std::string_view amount) {
 void Master::end() {
   ended_ = true;  // a signal may be on its way to follow_signals(), where there is nothing to cancel then
   signals_.cancel();
-  if (service_manager_) service_manager_->end();
+  if (systemd_) systemd_->end();
   if (control_) control_->close();
   if (worker_socket_) worker_socket_->close();
 }
@@ -195,7 +195,7 @@ int run_master(const std::vector<std::string>& arguments) {
   if (std::getenv("BATON_WORKER") != nullptr) ::unsetenv("BATON_CONTROL");
   GivenSockets sockets = GivenSockets::take();
   const Options options = parse_options(arguments, sockets);
-  check_combinations(options, options.workers);
+  check_policy_compatibility(options, options.workers);
   log::start(options.worker.log, {"master"});
   for (const std::string& warning : options.warnings) log::warning("{}", warning);
   // Neither a closed standard error nor a file at the limit of its size (ulimit -f) must end the master, and a mask

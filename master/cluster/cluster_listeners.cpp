@@ -9,7 +9,7 @@
 
 #include "common/error.hpp"
 #include "common/log.hpp"
-#include "master/cluster/cluster_query.hpp"
+#include "master/cluster/asked_address.hpp"
 #include "master/listeners/listener.hpp"
 
 namespace baton {

@@ -1,6 +1,6 @@
 // Master. Where workers of the dialect `node-cluster` ask for listeners: which listener a program's listen() means, who
 // holds which, and which of them nobody wants any more. Owns the listeners that programs have asked for: they belong to
-// no configuration, so that they outlive reloads. Sends nothing: the conversation is ClusterService's.
+// no configuration, so that they outlive reloads. Sends nothing: the conversation is ClusterPrimary's.
 //
 // What is asked for is known by its address alone, and by Node's index besides where any port will do. So all workers
 // have one listener for it, whichever options they ask with: those of the first count.

@@ -17,7 +17,7 @@
 
 #include "common/log.hpp"
 #include "master/control/control_sessions.hpp"
-#include "master/control/execution.hpp"
+#include "master/control/execute_request.hpp"
 
 namespace baton {
 namespace {

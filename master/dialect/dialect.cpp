@@ -40,7 +40,16 @@ DialectChoice choose_dialect(const std::vector<std::string>& command) {
 }
 
 bool inherits_listeners(Dialect dialect) {
-  return dialect != Dialect::channel && dialect != Dialect::node_cluster;
+  switch (dialect) {
+    case Dialect::listen_fds:
+    case Dialect::einhorn:
+    case Dialect::server_starter:
+      return true;
+    case Dialect::channel:
+    case Dialect::node_cluster:
+      return false;
+  }
+  return false;
 }
 
 bool asks_for_listeners(Dialect dialect) {

@@ -1,5 +1,5 @@
 // Master. The dialect `node-cluster`: the worker takes itself for one that Node's cluster.fork() started, so that its
-// program's listen() asks on the channel for a listener. The conversation is in master/cluster/cluster_service.cpp.
+// program's listen() asks on the channel for a listener. The conversation is in master/cluster/cluster_primary.cpp.
 //
 // Its id there is that of its start, and not its number: Node promises a new one for each worker, and during a reload
 // two of one number live.

@@ -36,7 +36,10 @@ TimePoint now() {
 }  // namespace
 
 Dispatcher::Dispatcher(asio::any_io_executor executor, Policy policy)
-    : executor_(std::move(executor)), policy_(policy), chooser_(make_chooser(policy)), timer_(executor_) {}
+    : executor_(std::move(executor)),
+      policy_(policy),
+      connection_policy_(make_connection_policy(policy)),
+      timer_(executor_) {}
 
 Dispatcher::~Dispatcher() {
   for (const auto& listener : listeners_) {
@@ -239,7 +242,7 @@ void Dispatcher::gather(const Origin& origin, bool (Recipient::*condition)() con
 
 /// With one of those that were gathered.
 void Dispatcher::place(Connection connection, bool is_bounded) {
-  const std::size_t chosen = chooser_->choose(candidates_, connection.client);
+  const std::size_t chosen = connection_policy_->choose(candidates_, connection.client);
   Recipient& recipient = *candidate_recipients_[chosen];
   if (!recipient.has_unsent()) placed_.push_back(&recipient);
   recipient.assign(std::move(connection));

@@ -1,5 +1,5 @@
 // Master. The accept path of the policies `roundrobin`, `leastconn` and `source`: accepts from the listeners, has the
-// chooser choose among the workers that have room, and hands each its share of a turn in one message. Owns a descriptor
+// policy choose among the workers that have room, and hands each its share of a turn in one message. Owns a descriptor
 // of each listener while it is served, and every connection from its accept to its worker's acknowledgement.
 //
 // Where no worker has room, nothing is accepted: connections wait in the kernel's queue. What a worker could not take,
@@ -21,7 +21,7 @@
 #include "master/dispatch/open_listener.hpp"
 #include "master/dispatch/recipient.hpp"
 #include "master/listeners/vault.hpp"
-#include "master/policy/chooser.hpp"
+#include "master/policy/connection_policy.hpp"
 #include "master/policy/policy.hpp"
 
 namespace baton {
@@ -87,7 +87,7 @@ class Dispatcher {
 
   boost::asio::any_io_executor executor_;
   Policy policy_;
-  std::unique_ptr<Chooser> chooser_;
+  std::unique_ptr<ConnectionPolicy> connection_policy_;
   std::map<Key, Recipient> recipients_;
   std::vector<std::shared_ptr<OpenListener>> listeners_;
   std::deque<Connection> homeless_;  ///< accepted, and nobody had room for them

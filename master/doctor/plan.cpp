@@ -10,7 +10,7 @@
 #include "common/settings.hpp"
 #include "common/units.hpp"
 #include "master/listeners/address.hpp"
-#include "master/settings/combinations.hpp"
+#include "master/settings/policy_compatibility.hpp"
 
 namespace baton::doctor {
 namespace {
@@ -88,7 +88,7 @@ Plan parse_plan(const Words& arguments) {
   all.insert(all.end(), dashes, arguments.end());
   plan.options = parse_options(all);
   check_listeners(plan.options);
-  check_combinations(plan.options, plan.options.workers);
+  check_policy_compatibility(plan.options, plan.options.workers);
   if (is_default(plan.options.listen)) plan.arguments.emplace_back("--listen=127.0.0.1:0");
   return plan;
 }

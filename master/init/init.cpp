@@ -15,8 +15,8 @@
 #include "common/fd.hpp"
 #include "common/settings.hpp"
 #include "master/init/init_files.hpp"
-#include "master/settings/combinations.hpp"
 #include "master/settings/options.hpp"
+#include "master/settings/policy_compatibility.hpp"
 #include "master/system/account.hpp"
 #include "master/system/child.hpp"
 
@@ -151,7 +151,7 @@ int run_init(const Words& arguments) {
   const Request request = parse_request({arguments.begin() + 1, arguments.end()});
   const Options options = parse_options(with_command(request.arguments, request.command));
   // A file that baton would refuse is worse than none.
-  check_combinations(options, options.workers);
+  check_policy_compatibility(options, options.workers);
   const files::path directory = files::absolute(request.directory).lexically_normal();
   const std::string config = (directory / "baton.toml").string();
   const std::string unit = (directory / "baton.service").string();

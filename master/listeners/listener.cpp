@@ -185,36 +185,6 @@ Listener bind_unix(const UnixAddress& address) {
 
 }  // namespace
 
-SocketFile::SocketFile(std::string path) : path_(std::move(path)) {
-  struct stat bound {};
-  check(::lstat(path_.c_str(), &bound), "lstat");
-  device_ = bound.st_dev;
-  inode_ = bound.st_ino;
-}
-
-SocketFile::SocketFile(SocketFile&& other) noexcept
-    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
-
-SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
-  if (this == &other) return *this;
-  remove();
-  path_ = std::exchange(other.path_, {});
-  device_ = other.device_;
-  inode_ = other.inode_;
-  return *this;
-}
-
-SocketFile::~SocketFile() {
-  remove();
-}
-
-void SocketFile::remove() noexcept {
-  if (path_.empty()) return;
-  struct stat found {};
-  if (::lstat(path_.c_str(), &found) == 0 && found.st_dev == device_ && found.st_ino == inode_) ::unlink(path_.c_str());
-  path_.clear();
-}
-
 Listener bind_to(const ListenAddress& address, Sharing sharing) {
   if (const auto* network = std::get_if<TcpAddress>(&address)) return bind_tcp(*network, sharing);
   return bind_unix(std::get<UnixAddress>(address));

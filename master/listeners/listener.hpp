@@ -2,8 +2,6 @@
 // file until the end.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +9,7 @@
 #include "common/error.hpp"
 #include "common/fd.hpp"
 #include "master/listeners/address.hpp"
+#include "master/listeners/socket_file.hpp"
 
 namespace baton {
 
@@ -18,25 +17,6 @@ namespace baton {
 struct ListenError : StartError {
   ListenError(int error, const std::string& text) : StartError(text), code(error) {}
   int code;
-};
-
-/// A Unix socket's file, removed with this object if it is still the one that was bound: a successor may have put
-/// its own in the place.
-class SocketFile {
- public:
-  explicit SocketFile(std::string path);
-  SocketFile(SocketFile&& other) noexcept;
-  SocketFile& operator=(SocketFile&& other) noexcept;
-  SocketFile(const SocketFile&) = delete;
-  SocketFile& operator=(const SocketFile&) = delete;
-  ~SocketFile();
-
- private:
-  void remove() noexcept;
-
-  std::string path_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
 };
 
 struct Listener {

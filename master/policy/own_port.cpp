@@ -12,12 +12,12 @@ ListenAddress OwnPortSockets::address(const ListenAddress& wanted, unsigned plac
 
 /// A worker that leaves answers who is in its queue; who comes later is to be refused at once, and not to wait for
 /// nobody. So the port is given up here when the worker is asked to leave, and closes when that one lets go of it.
-Arrangement OwnPortSockets::arrange(const Scene& scene) const {
-  Arrangement found;
-  if (!scene.may_close) return found;
-  const auto owners = scene.owners();
-  for (const Scene::Place& place : scene.places)
-    if (place.slot > scene.target && !owners.contains(place.slot)) found.closed.push_back(place.slot);
+ListenerPlan OwnPortSockets::plan(const ListenerUse& use) const {
+  ListenerPlan found;
+  if (!use.may_close) return found;
+  const auto owners = use.owners();
+  for (const ListenerUse::Place& place : use.places)
+    if (place.slot > use.target && !owners.contains(place.slot)) found.closed.push_back(place.slot);
   return found;
 }
 

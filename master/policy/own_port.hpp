@@ -10,7 +10,7 @@ class OwnPortSockets final : public SocketPolicy {
   [[nodiscard]] bool has_own_addresses() const override { return true; }
   [[nodiscard]] unsigned least() const override { return 0; }
   [[nodiscard]] ListenAddress address(const ListenAddress& wanted, unsigned place) const override;
-  [[nodiscard]] Arrangement arrange(const Scene& scene) const override;
+  [[nodiscard]] ListenerPlan plan(const ListenerUse& use) const override;
 };
 
 }  // namespace baton

@@ -9,7 +9,7 @@
 
 namespace baton {
 
-using Owner = Scene::Owner;
+using Owner = ListenerUse::Owner;
 
 std::map<int, std::set<unsigned>> lend(const std::vector<unsigned>& places, const std::vector<int>& workers) {
   // Lent to all, a listener's share is spread most evenly. But thousands of them to thousands of workers would be
@@ -23,23 +23,23 @@ std::map<int, std::set<unsigned>> lend(const std::vector<unsigned>& places, cons
   return lent;
 }
 
-Arrangement ReuseportSockets::arrange(const Scene& scene) const {
+ListenerPlan ReuseportSockets::plan(const ListenerUse& use) const {
   std::vector<int> borrowers;
   bool somebody_serves = false;
-  for (const Scene::Worker& each : scene.workers) {
+  for (const ListenerUse::Worker& each : use.workers) {
     somebody_serves = somebody_serves || each.is_ready;
     if (each.is_ready && each.can_borrow) borrowers.push_back(each.id);
   }
-  const auto owners = scene.owners();
+  const auto owners = use.owners();
   auto listening =
-      std::count_if(scene.places.begin(), scene.places.end(), [](const Scene::Place& each) { return each.listens; });
-  Arrangement found;
+      std::count_if(use.places.begin(), use.places.end(), [](const ListenerUse::Place& each) { return each.listens; });
+  ListenerPlan found;
   std::vector<unsigned> orphans;
   // From the top, so that the last one that listens is the first.
-  for (auto place = scene.places.rbegin(); place != scene.places.rend(); ++place) {
+  for (auto place = use.places.rbegin(); place != use.places.rend(); ++place) {
     const auto holder = owners.find(place->slot);
     const Owner owner = holder == owners.end() ? Owner::none : holder->second;
-    const bool is_surplus = place->slot > scene.target && owner == Owner::none && scene.may_close;
+    const bool is_surplus = place->slot > use.target && owner == Owner::none && use.may_close;
     if (owner == Owner::ready) continue;
     if (!place->listens) {
       if (is_surplus) found.closed.push_back(place->slot);
@@ -49,8 +49,8 @@ Arrangement ReuseportSockets::arrange(const Scene& scene) const {
       orphans.push_back(place->slot);
     } else if (owner == Owner::none && somebody_serves) {
       // Of a command's workers that were too many after all, the last clients are lost rather than all that come.
-      const bool is_better_closed = (scene.migrates && listening > 1) || is_surplus;
-      if (scene.may_close && is_better_closed) {
+      const bool is_better_closed = (use.migrates && listening > 1) || is_surplus;
+      if (use.may_close && is_better_closed) {
         found.closed.push_back(place->slot);
         --listening;
       } else {
@@ -63,16 +63,16 @@ Arrangement ReuseportSockets::arrange(const Scene& scene) const {
 }
 
 /// A command's workers can't be lent a second listener, for no program expects one.
-void ReuseportSockets::check_target(const Scene& scene, bool can_lend) const {
-  if (can_lend || scene.migrates || scene.target == 0) return;
+void ReuseportSockets::check_target(const ListenerUse& use, bool can_lend) const {
+  if (can_lend || use.migrates || use.target == 0) return;
   const auto listening =
-      std::count_if(scene.places.begin(), scene.places.end(), [](const Scene::Place& each) { return each.listens; });
-  for (const Scene::Place& each : scene.places)
-    if (each.listens && each.slot > scene.target)
+      std::count_if(use.places.begin(), use.places.end(), [](const ListenerUse::Place& each) { return each.listens; });
+  for (const ListenerUse::Place& each : use.places)
+    if (each.listens && each.slot > use.target)
       throw UsageError(fmt::format(
           "{} listeners are open for reuseport, and clients would be lost with a worker for only {} of them "
           "(sysctl net.ipv4.tcp_migrate_req=1 keeps them)",
-          listening, scene.target));
+          listening, use.target));
 }
 
 }  // namespace baton

@@ -11,8 +11,8 @@ class ReuseportSockets final : public SocketPolicy {
  public:
   [[nodiscard]] bool shares_port() const override { return true; }
   [[nodiscard]] bool waits_for_worker(bool another_listens) const override { return another_listens; }
-  [[nodiscard]] Arrangement arrange(const Scene& scene) const override;
-  void check_target(const Scene& scene, bool can_lend) const override;
+  [[nodiscard]] ListenerPlan plan(const ListenerUse& use) const override;
+  void check_target(const ListenerUse& use, bool can_lend) const override;
 };
 
 /// Each listener of `places` to as many of `workers` as keeps shares even, and the number of copies within bounds.

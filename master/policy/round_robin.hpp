@@ -1,7 +1,7 @@
 // Master. Policy `roundrobin`: each in turn, in order of their numbers; who has no room is passed over.
 #pragma once
 
-#include "master/policy/chooser.hpp"
+#include "master/policy/connection_policy.hpp"
 
 namespace baton {
 
@@ -17,7 +17,7 @@ class Turn {
   int id_ = 0;
 };
 
-class RoundRobin final : public Chooser {
+class RoundRobin final : public ConnectionPolicy {
  public:
   std::size_t choose(std::span<const Candidate> candidates, const ClientAddress& client) override;
 

@@ -9,7 +9,7 @@ class SharedSocket final : public SocketPolicy {
  public:
   [[nodiscard]] bool is_common() const override { return true; }
   [[nodiscard]] unsigned place(unsigned /*slot*/) const override { return 1; }
-  [[nodiscard]] Arrangement arrange(const Scene& /*scene*/) const override { return {}; }
+  [[nodiscard]] ListenerPlan plan(const ListenerUse& /*use*/) const override { return {}; }
 };
 
 }  // namespace baton

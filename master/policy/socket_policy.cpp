@@ -13,7 +13,7 @@ ListenAddress SocketPolicy::address(const ListenAddress& wanted, unsigned /*plac
   return wanted;
 }
 
-std::map<unsigned, Scene::Owner> Scene::owners() const {
+std::map<unsigned, ListenerUse::Owner> ListenerUse::owners() const {
   std::map<unsigned, Owner> found;
   for (const Worker& each : workers) {
     Owner& owner = found[each.slot];

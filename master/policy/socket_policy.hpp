@@ -12,7 +12,7 @@
 namespace baton {
 
 /// Who is there for the listeners of one address, whose places are numbered like the slots.
-struct Scene {
+struct ListenerUse {
   struct Place {
     unsigned slot = 0;
     bool listens = false;
@@ -37,7 +37,7 @@ struct Scene {
 };
 
 /// What is to be.
-struct Arrangement {
+struct ListenerPlan {
   std::vector<unsigned> closed;            ///< places: nobody needs them
   std::map<int, std::set<unsigned>> lent;  ///< by a worker's id: places of others that it serves, too
   std::vector<unsigned> stranded;          ///< places whose clients wait for their slot's next worker
@@ -65,9 +65,9 @@ class SocketPolicy {
   /// It is only bound until its worker listens.
   [[nodiscard]] virtual bool waits_for_worker(bool /*another_listens*/) const { return false; }
 
-  [[nodiscard]] virtual Arrangement arrange(const Scene& scene) const = 0;
-  /// Throws UsageError where clients would be lost with so many workers: `scene.target`. `can_lend`: they can borrow.
-  virtual void check_target(const Scene& /*scene*/, bool /*can_lend*/) const {}
+  [[nodiscard]] virtual ListenerPlan plan(const ListenerUse& use) const = 0;
+  /// Throws UsageError where clients would be lost with so many workers: `use.target`. `can_lend`: they can borrow.
+  virtual void check_target(const ListenerUse& /*use*/, bool /*can_lend*/) const {}
 };
 
 /// Lives as long as the program.

@@ -5,11 +5,11 @@
 
 #include <cstdint>
 
-#include "master/policy/chooser.hpp"
+#include "master/policy/connection_policy.hpp"
 
 namespace baton {
 
-class Source final : public Chooser {
+class Source final : public ConnectionPolicy {
  public:
   std::size_t choose(std::span<const Candidate> candidates, const ClientAddress& client) override;
 };

@@ -46,13 +46,13 @@ void ClusterLink::note_listening(WorkerHandle& worker, bool listens) {
 /// Node tries three times, too.
 bool ClusterLink::hear_answer(WorkerHandle& worker, Kind kind) {
   constexpr unsigned most_losses = 3;
-  ClusterTalk& talk = *worker.cluster;
-  if (talk.unconfirmed.empty()) return false;
-  ClusterTalk::Unconfirmed first = std::move(talk.unconfirmed.front());
-  talk.unconfirmed.pop_front();
+  ClusterState& state = *worker.cluster;
+  if (state.unconfirmed.empty()) return false;
+  ClusterState::Unconfirmed first = std::move(state.unconfirmed.front());
+  state.unconfirmed.pop_front();
   if (kind == Kind::handle_ack) return true;
   try {
-    if (++talk.losses < most_losses) {
+    if (++state.losses < most_losses) {
       answer(worker, std::move(first.line), first.vault);
       return true;
     }
@@ -67,12 +67,12 @@ bool ClusterLink::hear_answer(WorkerHandle& worker, Kind kind) {
 /// Node's workers die by TERM in the middle of their answers. By the message they close their listeners, and they end
 /// their channel when the last connection has ended.
 void ClusterLink::dismiss(WorkerHandle& worker) {
-  ClusterTalk& talk = *worker.cluster;
+  ClusterState& state = *worker.cluster;
   const ProcessSettings& settings = worker.generation->options.process;
   const bool has_signal = settings.stop_signal || settings.reload_signal;
-  if (has_signal || !talk.is_online || !worker.channel_end) return worker.child.signal(worker.stop_signal);
-  if (std::exchange(talk.is_leaving, true)) return;
-  writer_.send(worker, protocol::disconnect_line(++talk.last_seq));
+  if (has_signal || !state.is_online || !worker.channel_end) return worker.child.signal(worker.stop_signal);
+  if (std::exchange(state.is_leaving, true)) return;
+  writer_.send(worker, protocol::disconnect_line(++state.last_seq));
 }
 
 void ClusterLink::on_channel_end(const std::shared_ptr<WorkerHandle>& worker) {

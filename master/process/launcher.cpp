@@ -96,7 +96,7 @@ std::shared_ptr<WorkerHandle> Launcher::launch(int id, unsigned number,
       std::make_shared<WorkerHandle>(executor_, id, number, std::move(generation), std::move(child), std::move(ours));
   worker->listener_inodes = std::move(inodes);
   if (handoff.ack_socket) worker->ack_end = std::make_unique<AckEnd>(executor_, std::move(*handoff.ack_socket));
-  if (asks_for_listeners(options.dialect)) worker->cluster = std::make_unique<ClusterTalk>();
+  if (asks_for_listeners(options.dialect)) worker->cluster = std::make_unique<ClusterState>();
   if (notify_socket) worker->notify_end = std::make_unique<NotifyEnd>(executor_, std::move(*notify_socket));
   for (Pipe& each : pipes)
     worker->outputs.at(static_cast<std::size_t>(each.first)) =

@@ -18,7 +18,7 @@
 #include "common/clock.hpp"
 #include "master/dialect/ack_socket.hpp"
 #include "master/output/worker_output.hpp"
-#include "master/process/cluster_talk.hpp"
+#include "master/process/cluster_state.hpp"
 #include "master/process/notify_socket.hpp"
 #include "master/process/rate_limit.hpp"
 #include "master/settings/generation.hpp"
@@ -115,10 +115,10 @@ struct WorkerHandle : std::enable_shared_from_this<WorkerHandle> {
   Pending pending;
   Sending sending;
   Shown shown;
-  std::unique_ptr<ClusterTalk> cluster;  ///< of the dialect node-cluster; empty otherwise
-  unsigned refusals = 0;                 ///< listeners that it could not receive
-  bool takes_many = false;               ///< it is handed many connections at once
-  bool has_spoken = false;               ///< on its channel
+  std::unique_ptr<ClusterState> cluster;  ///< of the dialect node-cluster; empty otherwise
+  unsigned refusals = 0;                  ///< listeners that it could not receive
+  bool takes_many = false;                ///< it is handed many connections at once
+  bool has_spoken = false;                ///< on its channel
   bool is_ready = false;
   RateLimit log_lines;  ///< about what it sends
   std::string status;   ///< its own words about itself

@@ -9,8 +9,8 @@
 
 #include "master/dispatch/connection_handing.hpp"
 #include "master/settings/generations.hpp"
-#include "master/supervisor/losses.hpp"
 #include "master/supervisor/recycling.hpp"
+#include "master/supervisor/worker_losses.hpp"
 
 namespace baton {
 
@@ -22,7 +22,7 @@ class HealthChecks {
     const ProcessTable& processes;
     const Generations& generations;
     const ConnectionHanding& handing;
-    Losses& losses;
+    WorkerLosses& losses;
     Recycling& recycling;
   };
 

@@ -17,8 +17,8 @@ void ListenerLending::arrange() {
   std::set<unsigned> stranded;
   for (const auto& group : generations_.listeners()) {
     if (group->policy().is_common()) continue;
-    take_up_left(*group, scene_of(group, pool_.target()));
-    const Arrangement found = group->policy().arrange(scene_of(group, pool_.target()));
+    take_up_left(*group, use_of(group, pool_.target()));
+    const ListenerPlan found = group->policy().plan(use_of(group, pool_.target()));
     for (const unsigned place : found.closed) {
       log::debug("the listener {} of worker {} is closed", group->address_of(place), place);
       group->close(place, place <= pool_.target());
@@ -35,8 +35,8 @@ void ListenerLending::arrange() {
 }
 
 /// A worker that listened, and ended before it was ready, leaves a listener that clients are sent to.
-void ListenerLending::take_up_left(ListenerGroup& group, const Scene& scene) {
-  const auto owners = scene.owners();
+void ListenerLending::take_up_left(ListenerGroup& group, const ListenerUse& use) {
+  const auto owners = use.owners();
   for (const auto& [place, vault] : group.vaults()) {
     const bool may_be_left = !vault->is_empty() && !vault->is_listening() && !owners.contains(place);
     if (!may_be_left || pool_.breaker_is_open()) continue;
@@ -48,19 +48,19 @@ void ListenerLending::take_up_left(ListenerGroup& group, const Scene& scene) {
   }
 }
 
-Scene ListenerLending::scene_of(const std::shared_ptr<ListenerGroup>& group, unsigned target) const {
-  Scene scene;
-  scene.target = target;
-  scene.may_close = generations_.previous() == nullptr;
-  scene.migrates = group->policy().shares_port() && queues_migrate();
+ListenerUse ListenerLending::use_of(const std::shared_ptr<ListenerGroup>& group, unsigned target) const {
+  ListenerUse use;
+  use.target = target;
+  use.may_close = generations_.previous() == nullptr;
+  use.migrates = group->policy().shares_port() && queues_migrate();
   for (const auto& [id, member] : pool_.members()) {
     if (!is_staying(member.life.state())) continue;
     const Generation& its = *processes_.at(id).generation;
     if (std::find(its.listeners.begin(), its.listeners.end(), group) == its.listeners.end()) continue;
-    scene.workers.push_back({id, member.slot, member.life.state() == State::ready, its.options.command.empty()});
+    use.workers.push_back({id, member.slot, member.life.state() == State::ready, its.options.command.empty()});
   }
-  for (const auto& [place, vault] : group->vaults()) scene.places.push_back({place, vault->is_listening()});
-  return scene;
+  for (const auto& [place, vault] : group->vaults()) use.places.push_back({place, vault->is_listening()});
+  return use;
 }
 
 /// Each ready worker has those lent to it that are wanted, and gives the others back.
@@ -99,7 +99,7 @@ void ListenerLending::tell_stranded(std::set<unsigned> slots) {
 
 void ListenerLending::check_target(const Options& options, unsigned target) const {
   for (const auto& group : generations_.current()->listeners)
-    group->policy().check_target(scene_of(group, target), options.command.empty());
+    group->policy().check_target(use_of(group, target), options.command.empty());
 }
 
 }  // namespace baton

@@ -26,8 +26,8 @@ class ListenerLending {
  private:
   using Lent = std::map<std::uint64_t, std::shared_ptr<Vault>>;  ///< by cookie
 
-  [[nodiscard]] Scene scene_of(const std::shared_ptr<ListenerGroup>& group, unsigned target) const;
-  void take_up_left(ListenerGroup& group, const Scene& scene);
+  [[nodiscard]] ListenerUse use_of(const std::shared_ptr<ListenerGroup>& group, unsigned target) const;
+  void take_up_left(ListenerGroup& group, const ListenerUse& use);
   void lend_out(const std::map<int, Lent>& wanted);
   void lend_to(WorkerHandle& worker, const Lent& wanted);
   void tell_stranded(std::set<unsigned> slots);

@@ -9,14 +9,14 @@
 #include "master/control/commands.hpp"
 #include "master/messages/worker_messages.hpp"
 #include "master/supervisor/rollout.hpp"
-#include "master/supervisor/status.hpp"
+#include "master/supervisor/status_report.hpp"
 
 namespace baton {
 
 class MasterCommands final : public Commands {
  public:
   /// All of them outlive this.
-  MasterCommands(const Status& status, Rollout& rollout, WorkerMessages& messages, Events& events)
+  MasterCommands(const StatusReport& status, Rollout& rollout, WorkerMessages& messages, Events& events)
       : status_(status), rollout_(rollout), messages_(messages), events_(events) {}
 
   [[nodiscard]] boost::json::object status() const override { return status_.describe(); }
@@ -32,7 +32,7 @@ class MasterCommands final : public Commands {
   [[nodiscard]] Events& events() override { return events_; }
 
  private:
-  const Status& status_;
+  const StatusReport& status_;
   Rollout& rollout_;
   WorkerMessages& messages_;
   Events& events_;

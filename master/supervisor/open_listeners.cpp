@@ -14,12 +14,12 @@ namespace {
 
 /// Gives up what is there; but two ranges can have ports in common.
 void close(const ListenerGroup& dropped, const OpenListeners::Groups& kept) {
-  for (const auto& [place, vault] : dropped.vaults()) {
+  for (const auto& entry : dropped.vaults()) {
     const bool is_kept = std::any_of(kept.begin(), kept.end(), [&](const auto& group) {
       const auto& others = group->vaults();
-      return std::any_of(others.begin(), others.end(), [&](const auto& each) { return each.second == vault; });
+      return std::any_of(others.begin(), others.end(), [&](const auto& each) { return each.second == entry.second; });
     });
-    if (!is_kept) vault->empty();
+    if (!is_kept) entry.second->empty();
   }
 }
 

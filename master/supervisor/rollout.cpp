@@ -7,7 +7,7 @@
 
 #include "common/error.hpp"
 #include "common/log.hpp"
-#include "master/settings/combinations.hpp"
+#include "master/settings/policy_compatibility.hpp"
 #include "master/settings/worker_count.hpp"
 
 namespace baton {
@@ -25,7 +25,7 @@ std::string workers(unsigned count) {
 void keep_policy(Options& options, Policy policy, unsigned target) {
   const bool is_changed = std::exchange(options.policy, policy) != policy;
   try {
-    check_combinations(options, target);
+    check_policy_compatibility(options, target);
   } catch (const UsageError& error) {
     if (!is_changed) throw;
     throw UsageError(fmt::format("{} (the policy stays {} until baton is started again)", error.what(), name(policy)));
@@ -48,7 +48,7 @@ void Rollout::scale(std::string_view amount, Done done) {
   if (parts_.pool.is_stopping()) return done({false, "baton is stopping"});
   const unsigned target = parse_worker_count(amount, parts_.pool.target());
   try {
-    check_combinations(parts_.generations.options(), target);
+    check_policy_compatibility(parts_.generations.options(), target);
     steps_.check_target(parts_.generations.options(), target);
   } catch (const UsageError& error) {
     log::warning("not scaled to {}: {}", workers(target), error.what());

@@ -4,8 +4,8 @@
 #include <functional>
 #include <random>
 
-#include "master/cluster/cluster_service.hpp"
-#include "master/supervisor/losses.hpp"
+#include "master/cluster/cluster_primary.hpp"
+#include "master/supervisor/worker_losses.hpp"
 
 namespace baton {
 
@@ -18,8 +18,8 @@ class Starter {
     const Generations& generations;
     OpenListeners& listeners;
     ConnectionHanding& handing;
-    ClusterService& cluster;
-    Losses& losses;
+    ClusterPrimary& cluster;
+    WorkerLosses& losses;
     Rollout& rollout;
     Events& events;
   };

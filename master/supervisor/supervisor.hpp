@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "master/cluster/cluster_service.hpp"
+#include "master/cluster/cluster_primary.hpp"
 #include "master/supervisor/health_checks.hpp"
 #include "master/supervisor/listener_lending.hpp"
 #include "master/supervisor/listener_repair.hpp"
@@ -44,7 +44,7 @@ class Supervisor final : private WorkerObserver {
   void on_child_signal();
 
   [[nodiscard]] const Generation& generation() const { return *generations_.current(); }
-  [[nodiscard]] Status& status() { return status_; }
+  [[nodiscard]] StatusReport& status() { return status_; }
   /// The control socket that workers are told of.
   void set_worker_socket(std::string path) { processes_.set_worker_socket(std::move(path)); }
 
@@ -89,14 +89,14 @@ class Supervisor final : private WorkerObserver {
   Drain drain_{pool_, processes_, handing_, events_};
   Recycling recycling_{pool_, events_};
   Rollout rollout_;
-  Losses losses_{{pool_, processes_, listeners_, asked_for_, drain_, rollout_, events_}};
-  ClusterService cluster_{{asked_for_, pool_, processes_, handing_, generations_, events_}, [this] { advance(); }};
+  WorkerLosses losses_{{pool_, processes_, listeners_, asked_for_, drain_, rollout_, events_}};
+  ClusterPrimary cluster_{{asked_for_, pool_, processes_, handing_, generations_, events_}, [this] { advance(); }};
   Starter starter_{{pool_, processes_, generations_, listeners_, handing_, cluster_, losses_, rollout_, events_}};
   ListenerRepair repair_{
       executor_, {alarm_, generations_, pool_, processes_, listeners_, asked_for_, recycling_, drain_, events_}};
   HealthChecks health_{executor_, {pool_, processes_, generations_, handing_, losses_, recycling_}};
   WorkerMessages messages_{executor_, processes_, events_};
-  Status status_{{pool_, processes_, generations_, listeners_, asked_for_, handing_, rollout_, losses_}};
+  StatusReport status_{{pool_, processes_, generations_, listeners_, asked_for_, handing_, rollout_, losses_}};
   MasterCommands commands_{status_, rollout_, messages_, events_};
   boost::asio::steady_timer timer_;
   bool starting_ = false;

@@ -13,8 +13,8 @@ using Slots = std::vector<unsigned>;
 using Lent = std::map<int, std::set<unsigned>>;
 
 /// Slots 1 to `places` listen; nobody is there.
-Scene scene(unsigned places, unsigned target) {
-  Scene made;
+ListenerUse use(unsigned places, unsigned target) {
+  ListenerUse made;
   for (unsigned slot = 1; slot <= places; ++slot) made.places.push_back({slot, true});
   made.target = target;
   made.may_close = true;
@@ -22,7 +22,7 @@ Scene scene(unsigned places, unsigned target) {
 }
 
 /// Whose id is ten times their slot.
-Scene with(Scene made, const Slots& ready, const Slots& starting = {}, bool can_borrow = true) {
+ListenerUse with(ListenerUse made, const Slots& ready, const Slots& starting = {}, bool can_borrow = true) {
   for (const unsigned slot : ready) made.workers.push_back({static_cast<int>(slot * 10), slot, true, can_borrow});
   for (const unsigned slot : starting) made.workers.push_back({static_cast<int>(slot * 10), slot, false, can_borrow});
   return made;
@@ -31,7 +31,7 @@ Scene with(Scene made, const Slots& ready, const Slots& starting = {}, bool can_
 const SocketPolicy& reuseport = socket_policy(Policy::reuseport);
 const SocketPolicy& own_port = socket_policy(Policy::own_port);
 
-void check_nothing_to_do(const Arrangement& found) {
+void check_nothing_to_do(const ListenerPlan& found) {
   CHECK(found.closed == Slots{});
   CHECK(found.lent == Lent{});
   CHECK(found.stranded == Slots{});
@@ -43,7 +43,7 @@ TEST_CASE("one listener for all, but for those policies where each worker has it
   for (const Policy each : {Policy::shared, Policy::roundrobin, Policy::leastconn, Policy::source}) {
     CHECK(socket_policy(each).is_common());
     CHECK(socket_policy(each).place(7) == 1);
-    check_nothing_to_do(socket_policy(each).arrange(with(scene(1, 4), {2, 3})));
+    check_nothing_to_do(socket_policy(each).plan(with(use(1, 4), {2, 3})));
   }
   for (const SocketPolicy* each : {&reuseport, &own_port}) {
     CHECK_FALSE(each->is_common());
@@ -64,13 +64,13 @@ TEST_CASE("own-port: the n-th worker has the n-th port of the range, or one that
 }
 
 TEST_CASE("own-port: a port is kept for the slot's next worker, and closed when the slot goes") {
-  check_nothing_to_do(own_port.arrange(with(scene(4, 4), {1, 2}, {3})));
-  CHECK(own_port.arrange(with(scene(4, 2), {1, 2})).closed == Slots{3, 4});
-  CHECK(own_port.arrange(with(scene(4, 2), {1, 2, 3}, {4})).closed == Slots{});  // they were not asked to leave yet
-  CHECK(own_port.arrange(scene(4, 0)).closed == Slots{1, 2, 3, 4});
-  Scene reloading = scene(4, 2);
+  check_nothing_to_do(own_port.plan(with(use(4, 4), {1, 2}, {3})));
+  CHECK(own_port.plan(with(use(4, 2), {1, 2})).closed == Slots{3, 4});
+  CHECK(own_port.plan(with(use(4, 2), {1, 2, 3}, {4})).closed == Slots{});  // they were not asked to leave yet
+  CHECK(own_port.plan(use(4, 0)).closed == Slots{1, 2, 3, 4});
+  ListenerUse reloading = use(4, 2);
   reloading.may_close = false;
-  check_nothing_to_do(own_port.arrange(reloading));
+  check_nothing_to_do(own_port.plan(reloading));
 }
 
 TEST_CASE("reuseport: only the first listener listens before its worker does") {
@@ -80,81 +80,81 @@ TEST_CASE("reuseport: only the first listener listens before its worker does") {
 }
 
 TEST_CASE("reuseport: who is ready serves its own listener alone") {
-  check_nothing_to_do(reuseport.arrange(with(scene(3, 3), {1, 2, 3})));
-  check_nothing_to_do(reuseport.arrange(with(scene(3, 3), {1, 2, 3}, {1, 2, 3})));  // successors start
+  check_nothing_to_do(reuseport.plan(with(use(3, 3), {1, 2, 3})));
+  check_nothing_to_do(reuseport.plan(with(use(3, 3), {1, 2, 3}, {1, 2, 3})));  // successors start
 }
 
 TEST_CASE("reuseport: a listener without a ready worker is lent to all who are") {
-  const Arrangement found = reuseport.arrange(with(scene(4, 4), {1, 3}, {2}));
+  const ListenerPlan found = reuseport.plan(with(use(4, 4), {1, 3}, {2}));
   CHECK(found.lent == Lent{{10, {2, 4}}, {30, {2, 4}}});
   CHECK(found.closed == Slots{});
   CHECK(found.stranded == Slots{});
 }
 
 TEST_CASE("reuseport: scaled down, a listener that still listens is lent, and one that never did is closed") {
-  Scene scaled = with(scene(4, 2), {1, 2});
+  ListenerUse scaled = with(use(4, 2), {1, 2});
   scaled.places.at(2).listens = false;
-  const Arrangement found = reuseport.arrange(scaled);
+  const ListenerPlan found = reuseport.plan(scaled);
   CHECK(found.closed == Slots{3});
   CHECK(found.lent == Lent{{10, {4}}, {20, {4}}});
   scaled.may_close = false;
-  CHECK(reuseport.arrange(scaled).closed == Slots{});
+  CHECK(reuseport.plan(scaled).closed == Slots{});
 }
 
 TEST_CASE("reuseport: where the kernel moves queues, a listener that can be lent is lent all the same") {
-  Scene scaled = with(scene(4, 2), {1, 2});
+  ListenerUse scaled = with(use(4, 2), {1, 2});
   scaled.migrates = true;
-  const Arrangement found = reuseport.arrange(scaled);
+  const ListenerPlan found = reuseport.plan(scaled);
   CHECK(found.closed == Slots{});
   CHECK(found.lent.size() == 2);
 }
 
 TEST_CASE("reuseport: with no worker all listeners stay: clients wait there for the next one") {
-  Scene none = scene(4, 0);
-  check_nothing_to_do(reuseport.arrange(none));
+  ListenerUse none = use(4, 0);
+  check_nothing_to_do(reuseport.plan(none));
   none.migrates = true;
-  check_nothing_to_do(reuseport.arrange(none));
+  check_nothing_to_do(reuseport.plan(none));
 }
 
 TEST_CASE("reuseport: a command's workers are lent nothing") {
-  const Scene dead = with(scene(3, 3), {1, 2}, {}, false);
-  CHECK(reuseport.arrange(dead).stranded == Slots{3});
-  CHECK(reuseport.arrange(dead).lent == Lent{});
-  CHECK(reuseport.arrange(dead).closed == Slots{});
+  const ListenerUse dead = with(use(3, 3), {1, 2}, {}, false);
+  CHECK(reuseport.plan(dead).stranded == Slots{3});
+  CHECK(reuseport.plan(dead).lent == Lent{});
+  CHECK(reuseport.plan(dead).closed == Slots{});
   SECTION("their successor is there, and takes the listener over") {
-    check_nothing_to_do(reuseport.arrange(with(scene(3, 3), {1, 2}, {3}, false)));
+    check_nothing_to_do(reuseport.plan(with(use(3, 3), {1, 2}, {3}, false)));
   }
   SECTION("nobody serves: then all clients wait, and that is no news") {
-    check_nothing_to_do(reuseport.arrange(with(scene(3, 3), {}, {1}, false)));
+    check_nothing_to_do(reuseport.plan(with(use(3, 3), {}, {1}, false)));
   }
   SECTION("where the kernel moves queues, the others get its clients") {
-    Scene moving = dead;
+    ListenerUse moving = dead;
     moving.migrates = true;
-    CHECK(reuseport.arrange(moving).closed == Slots{3});
-    CHECK(reuseport.arrange(moving).stranded == Slots{});
+    CHECK(reuseport.plan(moving).closed == Slots{3});
+    CHECK(reuseport.plan(moving).stranded == Slots{});
   }
   SECTION("those that were too many after all are given up, or every later client would wait there") {
-    CHECK(reuseport.arrange(with(scene(3, 2), {1, 2}, {}, false)).closed == Slots{3});
+    CHECK(reuseport.plan(with(use(3, 2), {1, 2}, {}, false)).closed == Slots{3});
   }
 }
 
 TEST_CASE("reuseport: a number of workers that would lose a command's clients is refused") {
-  const auto refused = [](Scene wanted) {
+  const auto refused = [](ListenerUse wanted) {
     return message_of<UsageError>([&] { reuseport.check_target(wanted, false); });
   };
-  const Scene fewer = scene(4, 2);
+  const ListenerUse fewer = use(4, 2);
   CHECK(refused(fewer) ==
         "4 listeners are open for reuseport, and clients would be lost with a worker for only 2 of them (sysctl "
         "net.ipv4.tcp_migrate_req=1 keeps them)");
   CHECK_NOTHROW(reuseport.check_target(fewer, true));
-  CHECK_NOTHROW(reuseport.check_target(scene(4, 4), false));
-  CHECK_NOTHROW(reuseport.check_target(scene(4, 9), false));
-  CHECK_NOTHROW(reuseport.check_target(scene(4, 0), false));  // nobody serves, and all wait
+  CHECK_NOTHROW(reuseport.check_target(use(4, 4), false));
+  CHECK_NOTHROW(reuseport.check_target(use(4, 9), false));
+  CHECK_NOTHROW(reuseport.check_target(use(4, 0), false));  // nobody serves, and all wait
   CHECK_NOTHROW(own_port.check_target(fewer, false));
-  Scene moving = fewer;
+  ListenerUse moving = fewer;
   moving.migrates = true;
   CHECK_NOTHROW(reuseport.check_target(moving, false));
-  Scene bound = fewer;
+  ListenerUse bound = fewer;
   bound.places.at(2).listens = bound.places.at(3).listens = false;
   CHECK_NOTHROW(reuseport.check_target(bound, false));
 }

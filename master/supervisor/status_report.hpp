@@ -7,13 +7,13 @@
 
 #include "master/cluster/cluster_listeners.hpp"
 #include "master/dispatch/connection_handing.hpp"
-#include "master/supervisor/losses.hpp"
 #include "master/supervisor/open_listeners.hpp"
 #include "master/supervisor/rollout.hpp"
+#include "master/supervisor/worker_losses.hpp"
 
 namespace baton {
 
-class Status {
+class StatusReport {
  public:
   /// What it describes; all of it outlives this.
   struct Parts {
@@ -24,10 +24,10 @@ class Status {
     const ClusterListeners& asked_for;
     const ConnectionHanding& handing;
     const Rollout& rollout;
-    const Losses& losses;
+    const WorkerLosses& losses;
   };
 
-  explicit Status(const Parts& parts);
+  explicit StatusReport(const Parts& parts);
 
   void set_name(std::string name) { name_ = std::move(name); }
   /// The path of the control socket, or nothing.

@@ -1,5 +1,5 @@
 // Master. Each combination that makes no sense, with the reason and the way out.
-#include "master/settings/combinations.hpp"
+#include "master/settings/policy_compatibility.hpp"
 
 #include <fmt/format.h>
 
@@ -43,7 +43,7 @@ void check_ports(Policy policy, const NamedAddress& named, const Ports& ports, u
 
 }  // namespace
 
-void check_combinations(const Options& options, unsigned workers) {
+void check_policy_compatibility(const Options& options, unsigned workers) {
   if (hands_connections(options.policy) && inherits_listeners(options.dialect))
     throw UsageError(
         fmt::format("--policy: {} hands connections over by messages, and {} workers accept for themselves (shared, "

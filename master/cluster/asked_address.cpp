@@ -1,5 +1,5 @@
 // Master. From Node's question to an address.
-#include "master/cluster/cluster_query.hpp"
+#include "master/cluster/asked_address.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

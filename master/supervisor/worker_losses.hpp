@@ -12,7 +12,7 @@
 
 namespace baton {
 
-class Losses {
+class WorkerLosses {
  public:
   /// What it works with; all of it outlives this.
   struct Parts {
@@ -25,7 +25,7 @@ class Losses {
     Events& events;
   };
 
-  explicit Losses(const Parts& parts) : parts_(parts) {}
+  explicit WorkerLosses(const Parts& parts) : parts_(parts) {}
 
   /// The worker's process is reaped. Returns the pool's record of it as it was.
   Member on_exit(const WorkerHandle& worker, const Ending& ending);

@@ -1,5 +1,5 @@
 // Master. Node's cluster, as its primary would answer.
-#include "master/cluster/cluster_service.hpp"
+#include "master/cluster/cluster_primary.hpp"
 
 #include <fmt/format.h>
 
@@ -32,7 +32,7 @@ std::optional<protocol::SocketName> socket_name(const Query& query, const std::s
 
 }  // namespace
 
-void ClusterService::on_message(WorkerHandle& worker, const protocol::Message& message) {
+void ClusterPrimary::on_message(WorkerHandle& worker, const protocol::Message& message) {
   const boost::json::object& said = message.value.get_object();
   if (message.detail == "online") {
     worker.cluster->is_online = true;
@@ -49,12 +49,12 @@ void ClusterService::on_message(WorkerHandle& worker, const protocol::Message& m
   }
 }
 
-void ClusterService::on_question(WorkerHandle& worker, const boost::json::object& said) {
-  ClusterTalk& talk = *worker.cluster;
-  talk.is_online = true;
+void ClusterPrimary::on_question(WorkerHandle& worker, const boost::json::object& said) {
+  ClusterState& state = *worker.cluster;
+  state.is_online = true;
   const auto query = protocol::decode_query(said);
   // Node, too, answers nobody who is leaving.
-  if (!query || talk.is_leaving || parts_.pool.is_stopping()) return;
+  if (!query || state.is_leaving || parts_.pool.is_stopping()) return;
   ClusterListeners::Answer found;
   try {
     if (!ProcessTable::may_answer(worker)) {
@@ -69,29 +69,29 @@ void ClusterService::on_question(WorkerHandle& worker, const boost::json::object
     found.error = error.code().value();
     found.remark = error.what();
   }
-  if (++talk.refusals <= most_refusals_told)
+  if (++state.refusals <= most_refusals_told)
     log::warning("{} asks for a listener, in vain: {}{}", worker.name(), found.remark,
-                 talk.refusals == most_refusals_told ? "; more of this is not told" : "");
-  parts_.processes.answer(worker, protocol::refusal_answer(*query, found.error, ++talk.last_seq));
+                 state.refusals == most_refusals_told ? "; more of this is not told" : "");
+  parts_.processes.answer(worker, protocol::refusal_answer(*query, found.error, ++state.last_seq));
 }
 
-void ClusterService::give(WorkerHandle& worker, const Query& query, const ClusterListeners::Answer& found) {
-  ClusterTalk& talk = *worker.cluster;
+void ClusterPrimary::give(WorkerHandle& worker, const Query& query, const ClusterListeners::Answer& found) {
+  ClusterState& state = *worker.cluster;
   const std::string& address = found.vault->address();
   if (parts_.handing.is_active()) {
     parts_.processes.answer(
-        worker, protocol::promise_answer(query, found.key, found.data, socket_name(query, address), ++talk.last_seq));
+        worker, protocol::promise_answer(query, found.key, found.data, socket_name(query, address), ++state.last_seq));
     if (worker.is_ready) parts_.handing.serve(worker, *found.vault, found.key);
   } else {
-    parts_.processes.answer(worker, protocol::listener_answer(query, found.key, found.data, ++talk.last_seq),
+    parts_.processes.answer(worker, protocol::listener_answer(query, found.key, found.data, ++state.last_seq),
                             found.vault);
   }
-  talk.listens = false;
+  state.listens = false;
   if (!found.remark.empty()) log::warning("{}: {}", worker.name(), found.remark);
   if (found.is_new) tell_opened(worker, address);
 }
 
-void ClusterService::tell_opened(const WorkerHandle& worker, const std::string& address) {
+void ClusterPrimary::tell_opened(const WorkerHandle& worker, const std::string& address) {
   const std::string message = fmt::format("listening on {}, for which {} asks", address, worker.name());
   log::info("{}", message);
   parts_.events.tell("listener_opened", message, {{"address", address}});
@@ -99,7 +99,7 @@ void ClusterService::tell_opened(const WorkerHandle& worker, const std::string& 
 }
 
 /// Node has called listen(2) on it, with a number of its own.
-void ClusterService::on_listening(WorkerHandle& worker, const boost::json::object& said) {
+void ClusterPrimary::on_listening(WorkerHandle& worker, const boost::json::object& said) {
   const auto query = protocol::decode_query(said);
   const std::shared_ptr<Vault> vault = query ? parts_.listeners.listened(worker.id, *query) : nullptr;
   if (!vault) return;
@@ -111,7 +111,7 @@ void ClusterService::on_listening(WorkerHandle& worker, const boost::json::objec
   parts_.processes.note_listening(worker, parts_.listeners.listens(worker.id));
 }
 
-void ClusterService::on_close(WorkerHandle& worker, std::string_view key) {
+void ClusterPrimary::on_close(WorkerHandle& worker, std::string_view key) {
   const std::shared_ptr<Vault> vault = parts_.listeners.close(worker.id, key);
   if (!vault) return;
   if (worker.is_ready) return serve_or_forgo(worker, *vault);
@@ -120,24 +120,24 @@ void ClusterService::on_close(WorkerHandle& worker, std::string_view key) {
 }
 
 /// Two servers of one program can be on one listener of --listen.
-void ClusterService::serve_or_forgo(const WorkerHandle& worker, const Vault& vault) {
+void ClusterPrimary::serve_or_forgo(const WorkerHandle& worker, const Vault& vault) {
   for (const ClusterListeners::Holding& each : parts_.listeners.holdings(worker.id))
     if (each.vault.get() == &vault) return parts_.handing.serve(worker, vault, each.key);
   parts_.handing.forgo(worker, vault);
 }
 
-void ClusterService::serve_held(const WorkerHandle& worker) {
+void ClusterPrimary::serve_held(const WorkerHandle& worker) {
   for (const ClusterListeners::Holding& each : parts_.listeners.holdings(worker.id))
     parts_.handing.serve(worker, *each.vault, each.key);
 }
 
 /// cluster.worker.disconnect(): it has finished what it was answering, and waits for our word.
-void ClusterService::on_leave(WorkerHandle& worker, const boost::json::object& said) {
-  ClusterTalk& talk = *worker.cluster;
+void ClusterPrimary::on_leave(WorkerHandle& worker, const boost::json::object& said) {
+  ClusterState& state = *worker.cluster;
   const auto seq = protocol::seq_of(said);
   if (!seq) return;
-  parts_.processes.answer(worker, protocol::acknowledgement(*seq, ++talk.last_seq));
-  const bool was_leaving = std::exchange(talk.is_leaving, true);
+  parts_.processes.answer(worker, protocol::acknowledgement(*seq, ++state.last_seq));
+  const bool was_leaving = std::exchange(state.is_leaving, true);
   if (was_leaving || parts_.pool.state(worker.id) != State::ready) return;
   const TimePoint now = std::chrono::steady_clock::now();
   if (parts_.pool.is_early(worker.id, now)) parts_.pool.condemn_for_fault(worker.id, now);
@@ -149,7 +149,7 @@ void ClusterService::on_leave(WorkerHandle& worker, const boost::json::object& s
   on_leave_();
 }
 
-void ClusterService::give_up_listeners(TimePoint now, bool is_quiet) {
+void ClusterPrimary::give_up_listeners(TimePoint now, bool is_quiet) {
   for (const auto& group : parts_.listeners.give_up(now, is_quiet)) {
     const std::string message = fmt::format("no longer listening on {}: no worker asks for it", group->address());
     log::info("{}", message);

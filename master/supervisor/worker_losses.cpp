@@ -1,5 +1,5 @@
-// Master. Losses, and what follows from each.
-#include "master/supervisor/losses.hpp"
+// Master. WorkerLosses, and what follows from each.
+#include "master/supervisor/worker_losses.hpp"
 
 #include <fmt/format.h>
 
@@ -24,7 +24,7 @@ std::string consequence(const Loss& loss) {
 
 }  // namespace
 
-Member Losses::on_exit(const WorkerHandle& worker, const Ending& ending) {
+Member WorkerLosses::on_exit(const WorkerHandle& worker, const Ending& ending) {
   const State before = parts_.pool.state(worker.id);
   const bool from_outside = ending.by_signal && ending.number == SIGKILL;
   const Loss loss = parts_.pool.ended(worker.id, std::chrono::steady_clock::now(), from_outside);
@@ -35,7 +35,7 @@ Member Losses::on_exit(const WorkerHandle& worker, const Ending& ending) {
   return loss.member;
 }
 
-void Losses::tell_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss, State before) {
+void WorkerLosses::tell_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss, State before) {
   const bool was_asked =
       ending.is_clean() || (ending.by_signal && (ending.number == SIGTERM || ending.number == worker.stop_signal));
   if (loss.member.was_retired && was_asked) return log::info("{} has finished", worker.name());
@@ -46,7 +46,7 @@ void Losses::tell_exit(const WorkerHandle& worker, const Ending& ending, const L
   log::warning("{}; {}", what, consequence(loss));
 }
 
-void Losses::on_hung(const WorkerHandle& worker, std::string_view how) {
+void WorkerLosses::on_hung(const WorkerHandle& worker, std::string_view how) {
   const Pool::Failed failed = parts_.pool.fail(worker.id, Event::hung, std::chrono::steady_clock::now());
   if (failed.action == Action::none) return;
   parts_.drain.carry_out(worker.id, failed.action);
@@ -58,13 +58,13 @@ void Losses::on_hung(const WorkerHandle& worker, std::string_view how) {
   follow_up(*failed.loss, what);
 }
 
-void Losses::on_not_started(unsigned slot, const std::string& why) {
+void WorkerLosses::on_not_started(unsigned slot, const std::string& why) {
   const Loss loss = parts_.pool.not_started(slot, std::chrono::steady_clock::now());
   log::error("{}; {}", why, consequence(loss));
   follow_up(loss, why);
 }
 
-void Losses::expire(TimePoint now) {
+void WorkerLosses::expire(TimePoint now) {
   std::vector<int> late;
   for (const auto& [id, member] : parts_.pool.members())
     if (const auto deadline = member.life.deadline(); deadline && *deadline <= now) late.push_back(id);
@@ -81,7 +81,7 @@ void Losses::expire(TimePoint now) {
   }
 }
 
-void Losses::on_late_start(const WorkerHandle& worker, const Pool::Failed& failed) {
+void WorkerLosses::on_late_start(const WorkerHandle& worker, const Pool::Failed& failed) {
   const Options& options = worker.generation->options;
   const bool listens_on_nothing =
       worker.cluster && options.ready == Readiness::handle && parts_.asked_for.holdings(worker.id).empty();
@@ -95,7 +95,7 @@ void Losses::on_late_start(const WorkerHandle& worker, const Pool::Failed& faile
 }
 
 /// `what` is a clause for those who wait for the outcome.
-void Losses::follow_up(const Loss& loss, const std::string& what) {
+void WorkerLosses::follow_up(const Loss& loss, const std::string& what) {
   if (!loss.is_failure) return;
   last_[loss.member.slot] = what;
   if (loss.delay.count() > 0)
@@ -106,7 +106,7 @@ void Losses::follow_up(const Loss& loss, const std::string& what) {
   if (parts_.pool.breaker_is_open() && !parts_.pool.has_staying()) parts_.listeners.empty();
 }
 
-std::string Losses::last_of(unsigned slot) const {
+std::string WorkerLosses::last_of(unsigned slot) const {
   const auto found = last_.find(slot);
   return found == last_.end() ? "" : found->second;
 }

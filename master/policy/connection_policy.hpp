@@ -18,18 +18,18 @@ struct Candidate {
   std::size_t held = 0;  ///< connections that it has, those on their way to it included, as far as is known
 };
 
-class Chooser {
+class ConnectionPolicy {
  public:
-  Chooser() = default;
-  Chooser(const Chooser&) = delete;
-  Chooser& operator=(const Chooser&) = delete;
-  virtual ~Chooser() = default;
+  ConnectionPolicy() = default;
+  ConnectionPolicy(const ConnectionPolicy&) = delete;
+  ConnectionPolicy& operator=(const ConnectionPolicy&) = delete;
+  virtual ~ConnectionPolicy() = default;
 
   /// The index of the chosen one. `candidates` are at least one, in order of number and id.
   virtual std::size_t choose(std::span<const Candidate> candidates, const ClientAddress& client) = 0;
 };
 
-/// Of a policy that hands_connections().
-std::unique_ptr<Chooser> make_chooser(Policy policy);
+/// Null where the kernel chooses, and not the master: hands_connections().
+std::unique_ptr<ConnectionPolicy> make_connection_policy(Policy policy);
 
 }  // namespace baton

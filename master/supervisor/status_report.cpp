@@ -1,5 +1,5 @@
 // Master. From the parts to JSON.
-#include "master/supervisor/status.hpp"
+#include "master/supervisor/status_report.hpp"
 
 #include <unistd.h>
 
@@ -26,9 +26,9 @@ boost::json::array addresses_of_slot(const Generation& generation, unsigned slot
 
 }  // namespace
 
-Status::Status(const Parts& parts) : parts_(parts), started_(log::timestamp_now()) {}
+StatusReport::StatusReport(const Parts& parts) : parts_(parts), started_(log::timestamp_now()) {}
 
-boost::json::object Status::describe() const {
+boost::json::object StatusReport::describe() const {
   return {{"name", name_},
           {"version", BATON_VERSION},
           {"pid", ::getpid()},
@@ -45,14 +45,14 @@ boost::json::object Status::describe() const {
           {"workers", workers()}};
 }
 
-const char* Status::state() const {
+const char* StatusReport::state() const {
   if (parts_.pool.is_stopping()) return "stopping";
   if (parts_.pool.breaker_is_open()) return "failing";
   if (parts_.pool.is_reloading()) return "reloading";
   return parts_.rollout.is_scaling() ? "scaling" : "serving";
 }
 
-boost::json::array Status::listeners() const {
+boost::json::array StatusReport::listeners() const {
   boost::json::array all;
   for (const auto& group : parts_.listeners.all())
     for (const std::string& each : group->addresses())
@@ -60,7 +60,7 @@ boost::json::array Status::listeners() const {
   return all;
 }
 
-boost::json::array Status::workers() const {
+boost::json::array StatusReport::workers() const {
   std::multimap<unsigned, boost::json::object> by_slot;
   for (const auto& [id, member] : parts_.pool.members()) by_slot.emplace(member.slot, worker(id, member));
   const TimePoint now = std::chrono::steady_clock::now();
@@ -70,7 +70,7 @@ boost::json::array Status::workers() const {
   return list;
 }
 
-boost::json::object Status::vacancy(const Pool::Vacancy& vacancy, TimePoint now) const {
+boost::json::object StatusReport::vacancy(const Pool::Vacancy& vacancy, TimePoint now) const {
   return {{"worker", vacancy.slot},
           {"pid", nullptr},
           {"state", "backing_off"},
@@ -80,7 +80,7 @@ boost::json::object Status::vacancy(const Pool::Vacancy& vacancy, TimePoint now)
           {"note", parts_.losses.last_of(vacancy.slot)}};
 }
 
-boost::json::object Status::worker(int id, const Member& member) const {
+boost::json::object StatusReport::worker(int id, const Member& member) const {
   const WorkerHandle& worker = parts_.processes.at(id);
   boost::json::object described{{"worker", member.slot},
                                 {"pid", worker.child.pid()},
@@ -99,7 +99,7 @@ boost::json::object Status::worker(int id, const Member& member) const {
 }
 
 /// Where clients reach it.
-boost::json::array Status::addresses_of(const WorkerHandle& worker) const {
+boost::json::array StatusReport::addresses_of(const WorkerHandle& worker) const {
   if (!worker.cluster) return addresses_of_slot(*worker.generation, worker.number);
   boost::json::array all;
   for (const ClusterListeners::Holding& each : parts_.asked_for.holdings(worker.id))
@@ -108,7 +108,7 @@ boost::json::array Status::addresses_of(const WorkerHandle& worker) const {
 }
 
 /// Gauges mean something of one worker at one moment alone; the open connections can be added up.
-boost::json::object Status::totals() const {
+boost::json::object StatusReport::totals() const {
   boost::json::object sums;
   for (const MetricInfo& each : metrics)
     if (each.kind == MetricKind::counter || each.metric == Metric::open)

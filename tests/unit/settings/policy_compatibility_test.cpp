@@ -1,5 +1,5 @@
 // Unit tests of what does not go together with which policy.
-#include "master/settings/combinations.hpp"
+#include "master/settings/policy_compatibility.hpp"
 
 #include "common/error.hpp"
 #include "tests/support/catch/expect.hpp"
@@ -10,7 +10,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 void check_combination(const Words& arguments, unsigned workers) {
-  check_combinations(parse_options(arguments), workers);
+  check_policy_compatibility(parse_options(arguments), workers);
 }
 
 std::string combination_refusal(const Words& arguments, unsigned workers = 4) {

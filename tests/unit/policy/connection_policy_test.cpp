@@ -1,5 +1,5 @@
-// Unit tests of the choosers: turns, least counts, and clients that stay with their worker.
-#include "master/policy/chooser.hpp"
+// Unit tests of the connection policies: turns, least counts, and clients that stay with their worker.
+#include "master/policy/connection_policy.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -55,78 +55,78 @@ std::vector<ClientAddress> clients(int count) {
   return made;
 }
 
-std::string turns(Chooser& chooser, const Candidates& candidates, int count) {
+std::string turns(ConnectionPolicy& policy, const Candidates& candidates, int count) {
   std::string chosen;
-  for (int i = 0; i < count; ++i) chosen += std::to_string(candidates.at(chooser.choose(candidates, {})).number);
+  for (int i = 0; i < count; ++i) chosen += std::to_string(candidates.at(policy.choose(candidates, {})).number);
   return chosen;
 }
 
 std::vector<unsigned> numbers_for(const std::vector<ClientAddress>& all, const Candidates& candidates) {
-  const auto chooser = make_chooser(Policy::source);
+  const auto policy = make_connection_policy(Policy::source);
   std::vector<unsigned> numbers;
-  for (const ClientAddress& each : all) numbers.push_back(candidates.at(chooser->choose(candidates, each)).number);
+  for (const ClientAddress& each : all) numbers.push_back(candidates.at(policy->choose(candidates, each)).number);
   return numbers;
 }
 
 }  // namespace
 
 TEST_CASE("roundrobin: each in turn") {
-  const auto chooser = make_chooser(Policy::roundrobin);
-  CHECK(turns(*chooser, idle(3), 7) == "1231231");
+  const auto policy = make_connection_policy(Policy::roundrobin);
+  CHECK(turns(*policy, idle(3), 7) == "1231231");
   SECTION("whatever each has") {
     Candidates loaded = idle(3);
     loaded[1].held = 1000;
-    CHECK(turns(*chooser, loaded, 3) == "231");
+    CHECK(turns(*policy, loaded, 3) == "231");
   }
   SECTION("who comes is taken at its number") {
-    CHECK(turns(*chooser, idle(5), 6) == "234512");
+    CHECK(turns(*policy, idle(5), 6) == "234512");
   }
   SECTION("who goes is passed over, and nobody's turn is lost") {
-    CHECK(turns(*chooser, without(idle(3), 2), 3) == "313");
-    CHECK(turns(*chooser, idle(3), 3) == "123");
+    CHECK(turns(*policy, without(idle(3), 2), 3) == "313");
+    CHECK(turns(*policy, idle(3), 3) == "123");
   }
   SECTION("alone") {
-    CHECK(turns(*chooser, idle(1), 3) == "111");
+    CHECK(turns(*policy, idle(1), 3) == "111");
   }
 }
 
 TEST_CASE("roundrobin: two processes of one number, as in a reload, both have their turn") {
-  const auto chooser = make_chooser(Policy::roundrobin);
+  const auto policy = make_connection_policy(Policy::roundrobin);
   const Candidates candidates{{1, 4, 0}, {1, 9, 0}, {2, 5, 0}};
   std::string ids;
-  for (int i = 0; i < 6; ++i) ids += std::to_string(candidates.at(chooser->choose(candidates, {})).id);
+  for (int i = 0; i < 6; ++i) ids += std::to_string(candidates.at(policy->choose(candidates, {})).id);
   CHECK(ids == "495495");
 }
 
 TEST_CASE("leastconn: who has the fewest") {
-  const auto chooser = make_chooser(Policy::leastconn);
+  const auto policy = make_connection_policy(Policy::leastconn);
   const Candidates candidates{{1, 1, 3}, {2, 2, 1}, {3, 3, 2}};
-  CHECK(turns(*chooser, candidates, 3) == "222");
+  CHECK(turns(*policy, candidates, 3) == "222");
 }
 
 TEST_CASE("leastconn: of equals, each in turn") {
-  const auto chooser = make_chooser(Policy::leastconn);
-  CHECK(turns(*chooser, idle(4), 9) == "123412341");
+  const auto policy = make_connection_policy(Policy::leastconn);
+  CHECK(turns(*policy, idle(4), 9) == "123412341");
   SECTION("also where others have more") {
     const Candidates candidates{{1, 1, 5}, {2, 2, 1}, {3, 3, 7}, {4, 4, 1}};
-    CHECK(turns(*chooser, candidates, 4) == "2424");
+    CHECK(turns(*policy, candidates, 4) == "2424");
   }
 }
 
 TEST_CASE("leastconn: counts that grow with each choice fill up the valleys first") {
-  const auto chooser = make_chooser(Policy::leastconn);
+  const auto policy = make_connection_policy(Policy::leastconn);
   Candidates candidates{{1, 1, 10}, {2, 2, 0}, {3, 3, 4}};
-  for (int i = 0; i < 16; ++i) ++candidates.at(chooser->choose(candidates, {})).held;
+  for (int i = 0; i < 16; ++i) ++candidates.at(policy->choose(candidates, {})).held;
   for (const Candidate& each : candidates) CHECK(each.held == 10);
 }
 
 TEST_CASE("source: the same address, the same worker, whatever came between") {
-  const auto chooser = make_chooser(Policy::source);
+  const auto policy = make_connection_policy(Policy::source);
   const Candidates candidates = idle(8);
   for (const ClientAddress& each : clients(50)) {
-    const std::size_t first = chooser->choose(candidates, each);
-    static_cast<void>(chooser->choose(candidates, address("192.0.2.1")));
-    CHECK(chooser->choose(candidates, each) == first);
+    const std::size_t first = policy->choose(candidates, each);
+    static_cast<void>(policy->choose(candidates, address("192.0.2.1")));
+    CHECK(policy->choose(candidates, each) == first);
   }
 }
 
@@ -183,9 +183,9 @@ TEST_CASE("source: a client on a Unix socket has no address") {
 }
 
 TEST_CASE("source: of two processes of one number the later one") {
-  const auto chooser = make_chooser(Policy::source);
+  const auto policy = make_connection_policy(Policy::source);
   const Candidates candidates{{1, 4, 0}, {1, 9, 0}};
-  for (const ClientAddress& each : clients(20)) CHECK(candidates.at(chooser->choose(candidates, each)).id == 9);
+  for (const ClientAddress& each : clients(20)) CHECK(candidates.at(policy->choose(candidates, each)).id == 9);
 }
 
 TEST_CASE("source: the weights are fixed for ever") {

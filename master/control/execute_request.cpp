@@ -1,5 +1,5 @@
 // Master. From requests to commands.
-#include "master/control/execution.hpp"
+#include "master/control/execute_request.hpp"
 
 #include <boost/json/serialize.hpp>
 #include <exception>

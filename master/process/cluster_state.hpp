@@ -11,7 +11,7 @@
 
 namespace baton {
 
-struct ClusterTalk {
+struct ClusterState {
   /// An answer with a listener, which the worker has not confirmed to have received.
   struct Unconfirmed {
     std::string line;

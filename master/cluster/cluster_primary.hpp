@@ -1,5 +1,6 @@
-// Master. The conversation with workers of the dialect `node-cluster`: what they ask and say, act by act. Which
-// listener a question means, and who holds which, ClusterListeners knows.
+// Master. What Node's cluster primary is to its workers, for those of the dialect `node-cluster`: answers their
+// queryServer, and hears that they listen, close and leave. Which listener a question means, and who holds which,
+// ClusterListeners knows.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -15,7 +16,7 @@
 
 namespace baton {
 
-class ClusterService {
+class ClusterPrimary {
  public:
   /// What it works with; all of it outlives the service.
   struct Parts {
@@ -28,7 +29,7 @@ class ClusterService {
   };
 
   /// `on_leave` runs when a worker leaves by itself, and somebody is wanted in its place.
-  ClusterService(Parts parts, std::function<void()> on_leave) : parts_(parts), on_leave_(std::move(on_leave)) {}
+  ClusterPrimary(Parts parts, std::function<void()> on_leave) : parts_(parts), on_leave_(std::move(on_leave)) {}
 
   /// What a worker of Node's cluster says.
   void on_message(WorkerHandle& worker, const protocol::Message& message);

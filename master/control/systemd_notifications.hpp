@@ -15,13 +15,13 @@
 
 namespace baton {
 
-class ServiceManager {
+class SystemdNotifications {
  public:
   /// Takes NOTIFY_SOCKET and WATCHDOG_USEC out of the environment.
-  ServiceManager(const boost::asio::any_io_executor& executor, Commands& commands);
-  ServiceManager(const ServiceManager&) = delete;
-  ServiceManager& operator=(const ServiceManager&) = delete;
-  ~ServiceManager() = default;
+  SystemdNotifications(const boost::asio::any_io_executor& executor, Commands& commands);
+  SystemdNotifications(const SystemdNotifications&) = delete;
+  SystemdNotifications& operator=(const SystemdNotifications&) = delete;
+  ~SystemdNotifications() = default;
 
   /// Nothing keeps the loop running from then on.
   void end();

@@ -6,6 +6,6 @@
 namespace baton {
 
 /// Throws UsageError with the reason why these settings can't be had together, for that many workers.
-void check_combinations(const Options& options, unsigned workers);
+void check_policy_compatibility(const Options& options, unsigned workers);
 
 }  // namespace baton

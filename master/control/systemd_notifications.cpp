@@ -1,5 +1,5 @@
 // Master. What is told, and when.
-#include "master/control/service_manager.hpp"
+#include "master/control/systemd_notifications.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -64,7 +64,7 @@ std::int64_t number_of(const boost::json::object& event, const char* name) {
 
 }  // namespace
 
-ServiceManager::ServiceManager(const boost::asio::any_io_executor& executor, Commands& commands)
+SystemdNotifications::SystemdNotifications(const boost::asio::any_io_executor& executor, Commands& commands)
     : commands_(commands), watchdog_(take_watchdog_time()), watchdog_timer_(executor), stop_timer_(executor) {
   if (!notifier_.is_open()) return;
   subscription_ = commands_.events().subscribe([this](const auto& event) { on_event(event); });
@@ -72,13 +72,13 @@ ServiceManager::ServiceManager(const boost::asio::any_io_executor& executor, Com
   tell_if_all_ready();
 }
 
-void ServiceManager::end() {
+void SystemdNotifications::end() {
   subscription_.reset();
   watchdog_timer_.cancel();
   stop_timer_.cancel();
 }
 
-void ServiceManager::on_event(const boost::json::object& event) {
+void SystemdNotifications::on_event(const boost::json::object& event) {
   const std::string_view name = text_of(event, "event");
   if (name == "worker_ready" && !is_ready_) return tell_if_all_ready();
   if (name == "reload_began")
@@ -94,7 +94,7 @@ void ServiceManager::on_event(const boost::json::object& event) {
   ask_for_time();
 }
 
-void ServiceManager::tell_if_all_ready() {
+void SystemdNotifications::tell_if_all_ready() {
   const boost::json::object status = commands_.status();
   const std::int64_t wanted = number_of(status, "target");
   if (number_of(status, "ready") < wanted) return;
@@ -102,17 +102,17 @@ void ServiceManager::tell_if_all_ready() {
   tell_settled(fmt::format("{} worker{} ready", wanted, wanted == 1 ? " is" : "s are"));
 }
 
-void ServiceManager::tell_reload(const std::string& status) {
+void SystemdNotifications::tell_reload(const std::string& status) {
   notifier_.tell_surely(fmt::format("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS={}", monotonic_usec(), status));
 }
 
 /// Before the first time it is not ready, whatever else has come to an end.
-void ServiceManager::tell_settled(std::string_view status) {
+void SystemdNotifications::tell_settled(std::string_view status) {
   if (is_ready_) notifier_.tell_surely(fmt::format("READY=1\nSTATUS={}", status));
 }
 
 /// From the loop that does the work: where that stands still, nobody feeds it.
-void ServiceManager::feed_watchdog() {
+void SystemdNotifications::feed_watchdog() {
   if (watchdog_ == 0us) return;
   notifier_.tell("WATCHDOG=1");
   watchdog_timer_.expires_after(watchdog_ / 2);
@@ -121,7 +121,7 @@ void ServiceManager::feed_watchdog() {
   });
 }
 
-void ServiceManager::ask_for_time() {
+void SystemdNotifications::ask_for_time() {
   stop_timer_.expires_after(more_time / 2);
   stop_timer_.async_wait([this](const boost::system::error_code& cancelled) {
     if (cancelled || !subscription_) return;

@@ -1,0 +1,29 @@
+// Master. The file of a Unix socket: who removes it, and when.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <string>
+
+namespace baton {
+
+/// A Unix socket's file, removed with this object if it is still the one that was bound: a successor may have put
+/// its own in the place.
+class SocketFile {
+ public:
+  explicit SocketFile(std::string path);
+  SocketFile(SocketFile&& other) noexcept;
+  SocketFile& operator=(SocketFile&& other) noexcept;
+  SocketFile(const SocketFile&) = delete;
+  SocketFile& operator=(const SocketFile&) = delete;
+  ~SocketFile();
+
+ private:
+  void remove() noexcept;
+
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+}  // namespace baton
