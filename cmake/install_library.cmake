@@ -28,6 +28,7 @@ install(TARGETS baton_worker_library EXPORT baton
 install(EXPORT baton NAMESPACE baton:: FILE batonTargets.cmake DESTINATION ${library_package} COMPONENT library)
 
 # Installed headers name each other as <baton/…>: a program may have a common/ of its own.
+set(renamed)
 foreach(header IN LISTS library_headers)
   list(APPEND renamed ${header} baton/${header})
 endforeach()

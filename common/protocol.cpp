@@ -71,7 +71,7 @@ std::string_view command(const boost::json::value& value) {
   return value.is_object() ? text_at(value.get_object(), "cmd") : std::string_view{};
 }
 
-std::string_view post_verb(const boost::json::value& value) {
+std::string_view bus_verb(const boost::json::value& value) {
   return value.is_object() ? text_at(value.get_object(), "baton") : std::string_view{};
 }
 
@@ -135,7 +135,7 @@ Cargo cargo(const boost::json::value& value) {
 
 Message decode(boost::json::value value) {
   if (value.is_string() && value.get_string() == "ready") return {Kind::ready, {}, nullptr};
-  if (const std::string_view verb = post_verb(value); !verb.empty())
+  if (const std::string_view verb = bus_verb(value); !verb.empty())
     return {Kind::bus, std::string(verb), std::move(value)};
   const std::string_view cmd = command(value);
   if (cmd == handle_command) return decode_handle(value.get_object());

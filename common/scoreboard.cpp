@@ -24,7 +24,7 @@ constexpr bool is_in_order() {
     if (index_of(metrics.at(i).metric) != i) return false;
   return true;
 }
-static_assert(is_in_order(), "a metric's place in the table is its place in a slot");
+static_assert(is_in_order(), "a metric's place in the table is its place in a row");
 
 }  // namespace
 
@@ -96,7 +96,7 @@ std::string Counters::attach(const Fd& memory, std::uint64_t index) {
   const int seals = ::fcntl(memory.get(), F_GET_SEALS);
   if (seals == -1 || (seals & F_SEAL_SHRINK) == 0) return "its memory is not sealed against shrinking";
   const std::uint64_t rows = static_cast<std::uint64_t>(status.st_size) / sizeof(CounterRow);
-  if (index >= rows) return fmt::format("it has {} rows, and none numbered {}", rows, index);
+  if (index >= rows) return fmt::format("it has {} slots, and none numbered {}", rows, index);
   const std::size_t first = index / neighbourhood * neighbourhood;
   const std::size_t count = std::min(neighbourhood, rows - first);
   MappedRows mapped;

@@ -100,13 +100,13 @@ class Membership {
   /// A line about itself, which `baton status` and systemctl show.
   void status(std::string_view text) { state_->tell_status(text); }
 
-  /// Asks something of baton: one of the operations of docs/messages.md, without its id, which is given to it here.
+  /// Asks something of baton: one of the questions of docs/messages.md, without its id, which is given to it here.
   /// Completes with the answer, an object whose "baton" is "state", "reply" or "error". eof: the master has gone.
   /// While draining, too: a program may save what it knows. operation_aborted: cancelled, by any type of cancellation.
   /// Otherwise the errors of send(). Not for other masters: they would never answer.
   template <boost::asio::completion_token_for<void(error_code, boost::json::object)> Token>
-  auto async_ask(const boost::json::object& operation, Token&& token) {
-    return boost::asio::async_initiate<Token, Question::Signature>(Asking{state_}, token, unnumbered(operation));
+  auto async_ask(const boost::json::object& question, Token&& token) {
+    return boost::asio::async_initiate<Token, Question::Signature>(Asking{state_}, token, unnumbered(question));
   }
 
   /// Answers a message that has an "id": {"baton":"message","id":…}, as async_receive() gave it. Errors as of send().

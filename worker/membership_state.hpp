@@ -40,7 +40,7 @@
 namespace baton {
 
 struct MembershipOptions {
-  /// TERM, INT and QUIT ask it to drain, instead of the end. Without, call drain().
+  /// TERM, INT and QUIT ask it to drain, instead of ending it. Without, call drain().
   bool takes_signals = true;
   /// What the master did wrong, a sentence each. Without one it is written to standard error.
   std::function<void(std::string_view)> on_fault;

@@ -70,18 +70,18 @@ class AskedQuestion final : public Question {
   boost::asio::executor_work_guard<Executor> work_;
 };
 
-/// The operation's line as far as the number of its id. That is added to the text, since one more member would have the
+/// The question's line as far as the number of its id. That is added to the text, since one more member would have the
 /// object's memory laid out anew. Empty: JSON can't say it, or the master would not read it.
-inline std::string unnumbered(const boost::json::object& operation) {
-  if (!is_readable(operation, protocol::deepest)) return {};
-  if (operation.contains("id")) {
-    boost::json::object others = operation;
+inline std::string unnumbered(const boost::json::object& question) {
+  if (!is_readable(question, protocol::deepest)) return {};
+  if (question.contains("id")) {
+    boost::json::object others = question;
     others.erase("id");
     return unnumbered(others);
   }
-  std::string line = boost::json::serialize(operation);
+  std::string line = boost::json::serialize(question);
   line.pop_back();
-  line += operation.empty() ? "\"id\":" : ",\"id\":";
+  line += question.empty() ? "\"id\":" : ",\"id\":";
   return line;
 }
 

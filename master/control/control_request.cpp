@@ -131,7 +131,7 @@ bool has_body_of_its_own(VerbAction action) {
 }
 
 /// Throws UsageError.
-ControlRequest demand_of(const Verb& verb, std::string_view path, Parameters& parameters, std::string_view body) {
+ControlRequest request_of(const Verb& verb, std::string_view path, Parameters& parameters, std::string_view body) {
   ControlRequest request;
   request.action = verb.action;
   if (verb.action == VerbAction::send) take_message(request, body);
@@ -171,7 +171,7 @@ std::variant<ControlRequest, Reply> parse_request(Audience audience, std::string
     Parameters parameters;
     parameters.add_query(target.substr(std::min(question + 1, target.size())));
     if (!has_body_of_its_own(verb->action)) parameters.add_body(body);
-    return demand_of(*verb, path, parameters, body);
+    return request_of(*verb, path, parameters, body);
   } catch (const UsageError& error) {
     return malformed(*verb, error.what());
   }

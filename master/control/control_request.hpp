@@ -1,5 +1,5 @@
-// Master. What a request to the control socket means: method, path, parameters and body on one side, a request or a
-// refusal on the other. Pure: no system calls.
+// Master. What a request to the control socket means: method, path, parameters and body on one side, a
+// ControlRequest or a refusal on the other. Pure: no system calls.
 #pragma once
 
 #include <boost/json/value.hpp>

@@ -1,6 +1,8 @@
 // Master. From the text of a query or a body to parameters.
 #include "master/control/parameters.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -8,8 +10,6 @@
 #include <boost/json/value.hpp>
 #include <limits>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "common/error.hpp"
 #include "common/json_text.hpp"

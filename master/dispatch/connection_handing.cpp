@@ -1,8 +1,6 @@
 // Master. Between the workers' records and the dispatcher.
 #include "master/dispatch/connection_handing.hpp"
 
-#include <utility>
-
 #include "common/log.hpp"
 #include "master/system/open_files.hpp"
 

@@ -25,7 +25,7 @@ class ConnectionHanding {
   void start(Policy policy);
   [[nodiscard]] bool is_active() const { return dispatcher_ != nullptr; }
 
-  /// Serves what listens there, where it does not yet. What listens no more has closed its gate itself.
+  /// Serves what listens there, where it does not yet. What listens no more is closed already.
   void open(const Groups& groups);
   /// The worker is ready: it gets connections of its generation's listeners, or those of serve().
   void begin(const WorkerHandle& worker);

@@ -168,7 +168,7 @@ void Dispatcher::retire(Key key, std::function<void()> then) {
       std::none_of(recipients_.begin(), recipients_.end(), [](const auto& each) { return each.second.is_serving(); });
   if (!is_last) take_back(recipient.take_unsent());
   settle();
-  if (const auto stop_signal = recipient.take_on_drained(now())) return stop_signal();
+  if (const auto on_drained = recipient.take_on_drained(now())) return on_drained();
   wake_at(latest);
 }
 
@@ -189,9 +189,9 @@ std::size_t Dispatcher::remove(Key key) {
 
 std::size_t Dispatcher::disconnect(Key key) {
   const auto found = recipients_.find(key);
-  const auto stop_signal = found == recipients_.end() ? std::function<void()>{} : found->second.take_on_drained();
+  const auto on_drained = found == recipients_.end() ? std::function<void()>{} : found->second.take_on_drained();
   const std::size_t count = remove(key);
-  if (stop_signal) stop_signal();
+  if (on_drained) on_drained();
   return count;
 }
 
@@ -212,7 +212,7 @@ bool Dispatcher::hear(Key key, const protocol::Message& message) {
   accepts_again_.reset();  // an acknowledged connection's descriptor is free
   if (recipient.has_unsent()) placed_.push_back(&recipient);
   settle();
-  if (const auto stop_signal = recipient.take_on_drained(now())) stop_signal();
+  if (const auto on_drained = recipient.take_on_drained(now())) on_drained();
   return verdict.is_expected;
 }
 
@@ -304,16 +304,16 @@ void Dispatcher::wake_at(TimePoint at) {
 void Dispatcher::on_time() {
   wake_ = TimePoint::max();
   const TimePoint at = now();
-  std::vector<std::function<void()>> stops;
+  std::vector<std::function<void()>> drained;
   for (auto& [key, recipient] : recipients_) {
     recipient.on_time(at);
-    if (auto stop_signal = recipient.take_on_drained(at)) stops.push_back(std::move(stop_signal));
+    if (auto on_drained = recipient.take_on_drained(at)) drained.push_back(std::move(on_drained));
     wake_at(recipient.next_wake());
   }
   if (accepts_again_ && *accepts_again_ <= at) accepts_again_.reset();
   if (accepts_again_) wake_at(*accepts_again_);
   settle();
-  for (const auto& each : stops) each();
+  for (const auto& each : drained) each();
 }
 
 }  // namespace baton

@@ -45,8 +45,8 @@ class Examination {
   boost::asio::awaitable<void> check_end();
   boost::asio::awaitable<void> check_channel();
 
-  /// Who has taken how many of the connections that were opened.
   static constexpr std::size_t siblings = 2;
+  /// Who has taken how many of the connections that were opened.
   struct Shares {
     std::size_t connections = 0;
     std::array<std::size_t, siblings> taken{};

@@ -22,15 +22,15 @@ namespace files = std::filesystem;
 constexpr std::string_view socket_prefix = "socket:[";
 constexpr unsigned state_listen = 0x0A;
 
-/// Calls `probe` with the target of each descriptor.
-template <class Probe>
-void each_descriptor(pid_t process, Probe probe) {
+/// Calls `visit` with the target of each descriptor.
+template <class Visit>
+void each_descriptor(pid_t process, Visit visit) {
   std::error_code error;
   for (files::directory_iterator each(fmt::format("/proc/{}/fd", process), error), end; !error && each != end;
        each.increment(error)) {
     std::error_code gone;
     const std::string target = files::read_symlink(each->path(), gone).string();
-    if (!gone) probe(target);
+    if (!gone) visit(target);
   }
 }
 

@@ -75,7 +75,7 @@ void WorkerMessages::on_bus_message(const WorkerHandle& worker, const boost::jso
 void WorkerMessages::on_words(WorkerHandle& worker, const boost::json::value& words) {
   if (events_.has_subscribers())
     events_.publish("message", {{"worker", worker.number}, {"pid", worker.child.pid()}, {"message", words}});
-  if (ProcessTable::may_log(worker)) log::info("{} says {}", worker.name(), shown(words));
+  if (worker.may_log()) log::info("{} says {}", worker.name(), shown(words));
 }
 
 void WorkerMessages::hear(int id, const boost::json::value& message) {

@@ -24,7 +24,6 @@ class Launcher {
   void set_worker_socket(std::string path) { worker_socket_ = std::move(path); }
   /// The limit of open files that workers start with, where this process has raised its own.
   void set_open_files(const rlimit& limit) { open_files_ = limit; }
-  [[nodiscard]] bool has_open_files() const { return open_files_.has_value(); }
 
   /// Starts a process. Throws StartError or std::system_error, and leaves no process behind then.
   [[nodiscard]] std::shared_ptr<WorkerHandle> launch(int id, unsigned number,

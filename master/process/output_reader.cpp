@@ -1,8 +1,6 @@
 // Master. Reading pipes in turns.
 #include "master/process/output_reader.hpp"
 
-#include <utility>
-
 #include "master/system/task.hpp"
 
 namespace baton {

@@ -38,7 +38,6 @@ class ProcessTable {
   // Before the first is started: what all are started with (launcher.hpp).
   void set_worker_socket(std::string path) { launcher_.set_worker_socket(std::move(path)); }
   void set_open_files(const rlimit& limit) { launcher_.set_open_files(limit); }
-  [[nodiscard]] bool has_open_files() const { return launcher_.has_open_files(); }
 
   /// Starts a worker and sends it every listener of its generation, or a greeting where it is to get connections.
   /// Throws StartError or std::system_error, and leaves no process behind then.
@@ -56,8 +55,6 @@ class ProcessTable {
   [[nodiscard]] std::uint64_t total(Metric metric) const { return scoreboard_.total(metric); }
   /// The last time that it showed to be alive.
   [[nodiscard]] TimePoint last_sign(const WorkerHandle& worker) const;
-  /// As WorkerHandle::may_log().
-  static bool may_log(WorkerHandle& worker) { return worker.may_log(); }
 
   // What a worker is sent (channel_writer.hpp, listener_handover.hpp, cluster_link.hpp).
   Channel::Sent send_now(int id, std::string_view line, std::span<const int> handles) {

@@ -8,7 +8,6 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
@@ -32,9 +31,8 @@ asio::awaitable<void> ListenerRepair::follow_alarm(std::function<void()> looked)
   }
 }
 
-bool ListenerRepair::waits_for_name() {
-  waits_for_name_ = waits_for_name_ && !parts_.processes.all().empty();
-  return waits_for_name_;
+void ListenerRepair::note_who_is_left() {
+  if (parts_.processes.all().empty()) waits_for_name_ = false;
 }
 
 void ListenerRepair::inspect_all() {

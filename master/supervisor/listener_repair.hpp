@@ -6,7 +6,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
-#include <optional>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -44,7 +43,9 @@ class ListenerRepair {
   /// The worker got ready, or ended before: it may have called listen(2) on what it was given.
   void note_newcomer(int id) { newcomers_.push_back(id); }
   /// A Unix socket's abstract name is free only once every worker that leaves has gone: none is started before.
-  [[nodiscard]] bool waits_for_name();
+  [[nodiscard]] bool waits_for_name() const { return waits_for_name_; }
+  /// To be called when a worker may have been the last of those.
+  void note_who_is_left();
 
  private:
   void inspect(ListenerGroup& group);

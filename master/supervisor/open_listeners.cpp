@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
@@ -77,7 +76,10 @@ void OpenListeners::accept_clients() {
 }
 
 void OpenListeners::close_all() {
-  for (const auto& group : generations_.listeners()) group->empty();
+  for (const Generations::Pointer& each : {generations_.current(), generations_.previous()}) {
+    if (!each) continue;
+    for (const auto& group : each->listeners) group->empty();
+  }
   asked_for_.empty();
 }
 

@@ -2,7 +2,6 @@
 // rolls back where a new worker fails, and answers those who wait. Owns the waiting.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <optional>
 #include <string>

@@ -1,7 +1,6 @@
 // Master. Starts a worker in a slot, and takes it into service once it is ready.
 #pragma once
 
-#include <functional>
 #include <random>
 
 #include "master/cluster/cluster_primary.hpp"

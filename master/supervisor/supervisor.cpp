@@ -6,12 +6,12 @@
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <csignal>
 #include <utility>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
 #include "master/supervisor/master_name.hpp"
-#include "master/supervisor/output_rotation.hpp"
 #include "master/system/open_files.hpp"
 #include "master/system/task.hpp"
 
@@ -70,7 +70,7 @@ void Supervisor::advance() {
   }
   lending_.arrange();
   if (!pool_.is_stopping()) rollout_.settle();
-  open_gates();
+  hand_out_connections();
   if (pool_.has_ended()) return end();
   if (const auto wake = pool_.next_wake(std::chrono::steady_clock::now())) timer_.expires_at(*wake);
 }
@@ -79,6 +79,7 @@ bool Supervisor::take_steps() {
   const Pool::Steps steps = pool_.plan(std::chrono::steady_clock::now());
   if (steps.open_breaker) listeners_.refuse_clients();
   for (const int id : steps.retire) drain_.ask(id);
+  repair_.note_who_is_left();
   if (repair_.waits_for_name()) return !steps.retire.empty();
   // A start that fails can change what is wanted: the rest of the plan is not that of a moment ago.
   for (const unsigned slot : steps.start)
@@ -86,7 +87,7 @@ bool Supervisor::take_steps() {
   return !steps.start.empty() || !steps.retire.empty();
 }
 
-void Supervisor::open_gates() {
+void Supervisor::hand_out_connections() {
   for (const Generations::Pointer& each : {generations_.current(), generations_.previous()})
     if (each) handing_.open(each->listeners);
   handing_.open(asked_for_.groups());
@@ -131,10 +132,13 @@ void Supervisor::on_ready(WorkerHandle& worker) {
 }
 
 void Supervisor::on_exit(WorkerHandle& worker, const Ending& ending) {
+  const bool from_outside = ending.by_signal && ending.number == SIGKILL;
+  const Loss loss = pool_.ended(worker.id, std::chrono::steady_clock::now(), from_outside);
   handing_.remove(worker);
   asked_for_.forget(worker.id);
   messages_.forget(worker.id);
-  const Member member = losses_.on_exit(worker, ending);
+  losses_.on_exit(worker, ending, loss);
+  const Member& member = loss.member;
   if (!member.was_ready) repair_.note_newcomer(worker.id);
   if (member.was_ready && !member.was_retired) processes_.recover_wake_ups();
   advance();
@@ -158,10 +162,6 @@ void Supervisor::on_writable(WorkerHandle& worker) {
 void Supervisor::on_child_signal() {
   if (ProcessTable::has_stopped_child()) processes_.recover_wake_ups();
   processes_.sweep_orphans();
-}
-
-void Supervisor::reopen_output() {
-  baton::reopen_output(generations_, processes_);
 }
 
 }  // namespace baton

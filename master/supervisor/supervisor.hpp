@@ -15,6 +15,7 @@
 #include "master/supervisor/listener_lending.hpp"
 #include "master/supervisor/listener_repair.hpp"
 #include "master/supervisor/master_commands.hpp"
+#include "master/supervisor/output_rotation.hpp"
 #include "master/supervisor/starter.hpp"
 
 namespace baton {
@@ -39,7 +40,7 @@ class Supervisor final : private WorkerObserver {
   /// Every worker, at once.
   void kill() { processes_.kill_all(); }
   /// Files that workers' lines go to, after a rotation.
-  void reopen_output();
+  void reopen_output() { baton::reopen_output(generations_, processes_); }
   /// A child of this process has ended or was stopped: SIGCHLD.
   void on_child_signal();
 
@@ -69,7 +70,7 @@ class Supervisor final : private WorkerObserver {
   Generations::Pointer next_generation(Options options, unsigned target);
   void advance();
   bool take_steps();
-  void open_gates();
+  void hand_out_connections();
   void end();
   void look_around(TimePoint now);
   boost::asio::awaitable<void> follow_deadlines();
@@ -79,8 +80,8 @@ class Supervisor final : private WorkerObserver {
   std::minstd_rand random_{std::random_device{}()};
   Events events_;
   Pool pool_{[this] { return std::uniform_real_distribution<>(0, 1)(random_); }};
-  Generations generations_;
   ListenerAlarm alarm_;
+  Generations generations_;
   ProcessTable processes_{executor_, *this};
   ConnectionHanding handing_{executor_, processes_};
   ClusterListeners asked_for_{alarm_};

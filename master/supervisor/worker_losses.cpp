@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <csignal>
-#include <utility>
 #include <vector>
 
 #include "common/log.hpp"
@@ -24,24 +23,20 @@ std::string consequence(const Loss& loss) {
 
 }  // namespace
 
-Member WorkerLosses::on_exit(const WorkerHandle& worker, const Ending& ending) {
-  const State before = parts_.pool.state(worker.id);
-  const bool from_outside = ending.by_signal && ending.number == SIGKILL;
-  const Loss loss = parts_.pool.ended(worker.id, std::chrono::steady_clock::now(), from_outside);
-  tell_exit(worker, ending, loss, before);
+void WorkerLosses::on_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss) {
+  tell_exit(worker, ending, loss);
   const std::string what = fmt::format("{} {}", worker.name(), describe(ending));
   tell(parts_.events, "worker_ended", worker, what);
   follow_up(loss, loss.member.was_ready ? what : what + " before it was ready");
-  return loss.member;
 }
 
-void WorkerLosses::tell_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss, State before) {
+void WorkerLosses::tell_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss) {
   const bool was_asked =
       ending.is_clean() || (ending.by_signal && (ending.number == SIGTERM || ending.number == worker.stop_signal));
   if (loss.member.was_retired && was_asked) return log::info("{} has finished", worker.name());
   const std::string what = fmt::format("{} {}", worker.name(), describe(ending));
   if (!loss.is_failure || parts_.pool.is_stopping() || worker.number > parts_.pool.target())
-    return log::write(before == State::killed ? log::Level::info : log::Level::warning, what);
+    return log::write(loss.member.life.state() == State::killed ? log::Level::info : log::Level::warning, what);
   ++restarts_;
   log::warning("{}; {}", what, consequence(loss));
 }

@@ -27,8 +27,8 @@ class WorkerLosses {
 
   explicit WorkerLosses(const Parts& parts) : parts_(parts) {}
 
-  /// The worker's process is reaped. Returns the pool's record of it as it was.
-  Member on_exit(const WorkerHandle& worker, const Ending& ending);
+  /// The worker's process is reaped, and the pool knows it.
+  void on_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss);
   /// The worker shows no sign of life. `how` goes on from its name.
   void on_hung(const WorkerHandle& worker, std::string_view how);
   /// No worker could be started in that slot. `why` says so with its number.
@@ -42,7 +42,7 @@ class WorkerLosses {
   [[nodiscard]] std::string last_of(unsigned slot) const;
 
  private:
-  void tell_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss, State before);
+  void tell_exit(const WorkerHandle& worker, const Ending& ending, const Loss& loss);
   void follow_up(const Loss& loss, const std::string& what);
   void on_late_start(const WorkerHandle& worker, const Pool::Failed& failed);
 

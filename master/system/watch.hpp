@@ -24,7 +24,6 @@ class Watch {
   /// False when the watch was cancelled, or destroyed meanwhile: then nothing of its owner may be touched.
   boost::asio::awaitable<bool> readable() { return wait(boost::asio::posix::stream_descriptor::wait_read); }
   boost::asio::awaitable<bool> writable() { return wait(boost::asio::posix::stream_descriptor::wait_write); }
-  boost::asio::any_io_executor executor() { return descriptor_.get_executor(); }
   /// Ends the waits that are under way: they return false.
   void cancel() { descriptor_.cancel(); }
 

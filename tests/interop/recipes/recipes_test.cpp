@@ -45,18 +45,18 @@ std::vector<std::string> arguments_of(const Recipe& recipe, const std::string& p
   return arguments;
 }
 
-enum class WorkerLosses { none, resets };
+enum class Losses { none, resets };
 
-void check_losses(const Tally& tally, WorkerLosses losses, std::uint64_t most_resets) {
+void check_losses(const Tally& tally, Losses losses, std::uint64_t most_resets) {
   CAPTURE(tally);
-  if (losses == WorkerLosses::none) CHECK(tally.failed() == 0);
-  if (losses == WorkerLosses::resets) CHECK(tally.failed() == tally.count(Fate::reset) + tally.count(Fate::empty));
+  if (losses == Losses::none) CHECK(tally.failed() == 0);
+  if (losses == Losses::resets) CHECK(tally.failed() == tally.count(Fate::reset) + tally.count(Fate::empty));
   CHECK(tally.failed() <= most_resets);
 }
 
 /// Start, reload under load, a worker killed under load, one more, stop. Some programs reset what they have just
 /// accepted when they stop; the page says which.
-void live_through(const std::string& title, WorkerLosses losses = WorkerLosses::none) {
+void live_through(const std::string& title, Losses losses = Losses::none) {
   CAPTURE(title);
   const std::string port = std::to_string(free_ports(1));
   const Recipe recipe = recipe_named(title, port);
@@ -98,13 +98,13 @@ TEST_CASE("recipe: gunicorn") {
   live_through("gunicorn");
 }
 TEST_CASE("recipe: uvicorn") {
-  live_through("uvicorn", WorkerLosses::resets);
+  live_through("uvicorn", Losses::resets);
 }
 TEST_CASE("recipe: uvicorn, without a reset") {
   live_through("uvicorn, without a reset");
 }
 TEST_CASE("recipe: nginx") {
-  live_through("nginx", WorkerLosses::resets);
+  live_through("nginx", Losses::resets);
 }
 TEST_CASE("recipe: Puma") {
   live_through("Puma");

@@ -85,10 +85,10 @@ TEST_CASE("what is no scoreboard is refused, and counting goes on") {
   counters.add(Metric::requests);
   Scoreboard board(10);
   const auto fault = [&](const Fd& memory, std::uint64_t index) { return counters.attach(memory, index); };
-  CHECK(fault(board.memory(), 10) == "it has 10 rows, and none numbered 10");
-  CHECK(fault(board.memory(), ~std::uint64_t{0}) == "it has 10 rows, and none numbered 18446744073709551615");
+  CHECK(fault(board.memory(), 10) == "it has 10 slots, and none numbered 10");
+  CHECK(fault(board.memory(), ~std::uint64_t{0}) == "it has 10 slots, and none numbered 18446744073709551615");
   CHECK(fault(memory_of(4096, 0), 0) == "its memory is not sealed against shrinking");
-  CHECK(fault(memory_of(sizeof(CounterRow) - 1, F_SEAL_SHRINK), 0) == "it has 0 rows, and none numbered 0");
+  CHECK(fault(memory_of(sizeof(CounterRow) - 1, F_SEAL_SHRINK), 0) == "it has 0 slots, and none numbered 0");
   CHECK(fault(memory_of(4096, F_SEAL_SHRINK | F_SEAL_WRITE), 0) == "mmap(scoreboard): Operation not permitted");
   CHECK(fault(Fd{check(::open("/dev/null", O_RDWR | O_CLOEXEC), "open")}, 0) ==
         "its memory is not sealed against shrinking");

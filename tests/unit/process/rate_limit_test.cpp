@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr TimePoint allowance_start{1h};
+constexpr TimePoint start{1h};
 
 int granted_of(RateLimit& rate_limit, int asked, TimePoint at) {
   int granted = 0;
@@ -20,18 +20,18 @@ int granted_of(RateLimit& rate_limit, int asked, TimePoint at) {
 
 TEST_CASE("a burst is logged whole, of a flood the beginning and then so much a second") {
   RateLimit rate_limit;
-  CHECK(granted_of(rate_limit, 1000, allowance_start) == 1000);
-  CHECK(granted_of(rate_limit, 50, allowance_start) == 0);
+  CHECK(granted_of(rate_limit, 1000, start) == 1000);
+  CHECK(granted_of(rate_limit, 50, start) == 0);
   CHECK(rate_limit.take_refused() == 50);
-  CHECK(granted_of(rate_limit, 1000, allowance_start + 2s) == 200);
-  CHECK(granted_of(rate_limit, 5000, allowance_start + 1h) == 1000);
+  CHECK(granted_of(rate_limit, 1000, start + 2s) == 200);
+  CHECK(granted_of(rate_limit, 5000, start + 1h) == 1000);
 }
 
 TEST_CASE("the first refusal is told apart, once until its count was taken") {
   RateLimit rate_limit;
-  granted_of(rate_limit, 1000, allowance_start);
-  CHECK(rate_limit.ask(allowance_start) == RateLimit::Answer::refused_first);
-  CHECK(rate_limit.ask(allowance_start) == RateLimit::Answer::refused);
+  granted_of(rate_limit, 1000, start);
+  CHECK(rate_limit.ask(start) == RateLimit::Answer::refused_first);
+  CHECK(rate_limit.ask(start) == RateLimit::Answer::refused);
   CHECK(rate_limit.take_refused() == 2);
-  CHECK(rate_limit.ask(allowance_start) == RateLimit::Answer::refused_first);
+  CHECK(rate_limit.ask(start) == RateLimit::Answer::refused_first);
 }
