@@ -10,6 +10,7 @@ set(library_headers
   common/protocol.hpp
   common/scoreboard.hpp
   worker/adopted_socket.hpp
+  worker/counted_connection.hpp
   worker/fair_acceptor.hpp
   worker/inbox.hpp
   worker/inheritance.hpp

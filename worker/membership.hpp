@@ -29,7 +29,7 @@
 #include "common/fd.hpp"
 #include "common/json_text.hpp"
 #include "common/protocol.hpp"
-#include "common/scoreboard.hpp"
+#include "worker/counted_connection.hpp"
 #include "worker/inheritance.hpp"
 #include "worker/membership_state.hpp"
 #include "worker/question.hpp"
@@ -127,35 +127,8 @@ class Membership {
     return state_->send(boost::json::serialize(message));
   }
 
-  /// A connection that counts as open as long as this lives.
-  class Connection {
-   public:
-    Connection(Connection&&) noexcept = default;
-    Connection& operator=(Connection&& other) noexcept {
-      std::swap(state_, other.state_);
-      return *this;
-    }
-    Connection(const Connection&) = delete;
-    Connection& operator=(const Connection&) = delete;
-    ~Connection() {
-      if (state_) state_->count_closed();
-    }
-
-    /// One request answered with success, in so many bytes.
-    void count_request(std::uint64_t bytes) {
-      state_->counters().add(Metric::requests);
-      state_->counters().add(Metric::bytes, bytes);
-    }
-    /// One answered with an error; or the connection broke.
-    void count_error() { state_->counters().add(Metric::errors); }
-
-   private:
-    friend Membership;
-    explicit Connection(std::shared_ptr<MembershipState> state) : state_(std::move(state)) { state_->count_opened(); }
-
-    std::shared_ptr<MembershipState> state_;
-  };
-
+  using Connection = CountedConnection;
+  /// It counts as open as long as what is returned lives.
   [[nodiscard]] Connection count_connection() { return Connection(state_); }
 
  private:

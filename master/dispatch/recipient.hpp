@@ -11,7 +11,6 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,32 +19,10 @@
 
 #include "common/channel.hpp"
 #include "common/clock.hpp"
-#include "common/fd.hpp"
 #include "common/protocol.hpp"
-#include "master/policy/client_address.hpp"
+#include "master/dispatch/connection.hpp"
 
 namespace baton {
-
-class Vault;
-
-/// The listener that a connection came from, as far as its worker is to know it.
-struct Origin {
-  Origin(const Vault& its_listener, const std::string& name, bool is_counted)
-      : listener(&its_listener),
-        quoted_name(protocol::quoted(name)),
-        handle_line(protocol::connection_line(name, is_counted)) {}
-
-  const Vault* listener;
-  std::string quoted_name;
-  std::string handle_line;
-  bool is_closed = false;  ///< nobody listens there any more: whoever can may have what came from it
-};
-
-struct Connection {
-  Fd socket;
-  ClientAddress client;
-  std::shared_ptr<const Origin> origin;
-};
 
 class Recipient {
  public:

@@ -9,32 +9,13 @@
 #include <optional>
 #include <vector>
 
-#include "master/pool/lifecycle.hpp"
+#include "master/pool/member.hpp"
 
 namespace baton {
 
 /// The pause before the start that follows the n-th failure in a row: none, then 100 ms, doubling up to 30 s, of which
 /// `chance` (0 to 1) takes off up to a half, so that many do not start at the same moment.
 Milliseconds backoff(unsigned failures, double chance);
-
-struct Member {
-  unsigned slot = 0;
-  unsigned generation = 0;
-  Life life;
-  bool was_ready = false;
-  TimePoint ready_since{};
-  bool was_retired = false;   ///< leaves because it was asked to
-  bool is_condemned = false;  ///< to be replaced, though its generation is current
-  bool is_counted = false;    ///< its failure is in its slot's record already
-};
-
-/// A member's end, or the moment it turned out to be of no use.
-struct Loss {
-  Member member;
-  bool is_failure = false;
-  bool ends_reload = false;  ///< the reload under way has failed by it, and is being rolled back
-  Milliseconds delay{0};     ///< until its slot is filled again
-};
 
 class Pool {
  public:
