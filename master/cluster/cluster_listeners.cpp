@@ -11,6 +11,7 @@
 #include "common/log.hpp"
 #include "master/cluster/asked_address.hpp"
 #include "master/listeners/listener.hpp"
+#include "master/policy/policy.hpp"
 
 namespace baton {
 namespace {

@@ -1,5 +1,5 @@
 // Master. How a descriptor reaches a worker: the names of the dialects, and which of them a command is taken to speak.
-// What each needs at its worker's start is in dialect/.
+// What each hands over at its worker's start (handoff.hpp) is in a file of its own beside this.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Master. The file of a Unix socket: who removes it, and when.
+// Master. The file of a Unix socket that we listen on: removed with its listener. A stale one of somebody else's is in
+// the way of bind(2), and goes there (listener.cpp).
 #pragma once
 
 #include <sys/stat.h>

@@ -3,11 +3,9 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <span>
 
 #include "master/policy/client_address.hpp"
-#include "master/policy/policy.hpp"
 
 namespace baton {
 
@@ -28,8 +26,5 @@ class ConnectionPolicy {
   /// The index of the chosen one. `candidates` are at least one, in order of number and id.
   virtual std::size_t choose(std::span<const Candidate> candidates, const ClientAddress& client) = 0;
 };
-
-/// Null where the kernel chooses, and not the master: hands_connections().
-std::unique_ptr<ConnectionPolicy> make_connection_policy(Policy policy);
 
 }  // namespace baton

@@ -1,11 +1,7 @@
-// Master. Which sibling belongs to which name.
+// Master. What most policies have in common as to listening sockets.
 #include "master/policy/socket_policy.hpp"
 
 #include <algorithm>
-
-#include "master/policy/own_port.hpp"
-#include "master/policy/reuseport.hpp"
-#include "master/policy/shared.hpp"
 
 namespace baton {
 
@@ -20,24 +16,6 @@ std::map<unsigned, ListenerUse::Owner> ListenerUse::owners() const {
     owner = std::max(owner, each.is_ready ? Owner::ready : Owner::starting);
   }
   return found;
-}
-
-const SocketPolicy& socket_policy(Policy policy) {
-  static const SharedSocket shared;
-  static const ReuseportSockets reuseport;
-  static const OwnPortSockets own_port;
-  switch (policy) {
-    case Policy::reuseport:
-      return reuseport;
-    case Policy::own_port:
-      return own_port;
-    case Policy::shared:
-    case Policy::roundrobin:  // the master accepts, from one listener
-    case Policy::leastconn:
-    case Policy::source:
-      break;
-  }
-  return shared;
 }
 
 }  // namespace baton

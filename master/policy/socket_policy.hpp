@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "master/listeners/address.hpp"
-#include "master/policy/policy.hpp"
 
 namespace baton {
 
@@ -69,8 +68,5 @@ class SocketPolicy {
   /// Throws UsageError where clients would be lost with so many workers: `use.target`. `can_lend`: they can borrow.
   virtual void check_target(const ListenerUse& /*use*/, bool /*can_lend*/) const {}
 };
-
-/// Lives as long as the program.
-const SocketPolicy& socket_policy(Policy policy);
 
 }  // namespace baton

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "master/policy/policy.hpp"
 #include "tests/support/clients/client.hpp"
 #include "tests/support/system/descriptors.hpp"
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "master/policy/policy.hpp"
 #include "master/policy/source.hpp"
 #include "tests/support/catch/catch.hpp"
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "common/error.hpp"
+#include "master/policy/policy.hpp"
 #include "tests/support/catch/expect.hpp"
 #include "tests/support/clients/client.hpp"
 #include "tests/support/system/descriptors.hpp"

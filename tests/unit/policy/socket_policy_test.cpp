@@ -3,6 +3,7 @@
 #include "master/policy/socket_policy.hpp"
 
 #include "common/error.hpp"
+#include "master/policy/policy.hpp"
 #include "master/policy/reuseport.hpp"
 #include "tests/support/catch/expect.hpp"
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "master/policy/policy.hpp"
 #include "tests/support/catch/catch.hpp"
 
 namespace baton::test {
