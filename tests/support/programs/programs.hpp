@@ -15,7 +15,7 @@ std::string asio_worker();        ///< serves with the fair acceptor, without a 
 std::string adding_worker();      ///< counts in the shared state, through the library
 std::string example();            ///< examples/asio_worker, built with what is installed
 
-/// Whether they were built with AddressSanitizer, which costs time and keeps freed memory for a while.
+/// Whether they were built with a sanitizer, which costs time and memory.
 bool are_sanitized();
 /// How often to do what takes a process each time: as often, or a fifth of it where they are sanitized.
 int rounds(int usual);
