@@ -51,7 +51,7 @@ void OpenListeners::confirm(const WorkerHandle& worker) {
   }
 }
 
-void OpenListeners::empty() {
+void OpenListeners::empty() const {
   for (const auto& group : all()) group->empty();
 }
 

@@ -31,7 +31,7 @@ class OpenListeners {
   /// Clients are refused until accept_clients(): no worker can be brought up.
   void refuse_clients();
   /// The same without a word: a trial that failed may have listened.
-  void empty();
+  void empty() const;
   void accept_clients();
   /// Clients are refused for good.
   void close_all();
