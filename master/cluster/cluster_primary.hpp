@@ -18,7 +18,7 @@ namespace baton {
 
 class ClusterPrimary {
  public:
-  /// What it works with; all of it outlives the service.
+  /// What it works with; all of it outlives this.
   struct Parts {
     ClusterListeners& listeners;
     Pool& pool;

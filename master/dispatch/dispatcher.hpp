@@ -31,6 +31,7 @@ class Dispatcher {
   /// A worker: its number and its id.
   using Key = std::pair<unsigned, int>;
 
+  /// `policy`: one that hands_connections().
   Dispatcher(boost::asio::any_io_executor executor, Policy policy);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;

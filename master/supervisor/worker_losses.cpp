@@ -1,4 +1,4 @@
-// Master. WorkerLosses, and what follows from each.
+// Master. What follows from each loss.
 #include "master/supervisor/worker_losses.hpp"
 
 #include <fmt/format.h>

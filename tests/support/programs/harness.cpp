@@ -159,7 +159,11 @@ void reload(Baton& baton, int count) {
   for (int i = 0; i < count; ++i) {
     const std::size_t done = baton.count(": done, ");
     baton.signal(SIGHUP);
-    baton.program().wait_for(": done, ", done + 1);
+    const auto is_done = [&] { return baton.count(": done, ") > done; };
+    for (std::size_t ready = baton.count(" ready"); !is_done(); ready = baton.count(" ready")) {
+      const bool went_on = baton.program().read_until([&] { return is_done() || baton.count(" ready") > ready; });
+      if (!went_on) FAIL("the reload neither ends nor goes on");
+    }
   }
 }
 

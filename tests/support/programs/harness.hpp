@@ -71,7 +71,8 @@ class Baton {
   std::vector<Worker> workers_;
 };
 
-/// Asks for a reload by HUP and waits until it is done, `count` times.
+/// Asks for a reload by HUP and waits until it is done, `count` times: for each of the workers that are to be replaced,
+/// one after another, and for the end.
 void reload(Baton& baton, int count = 1);
 
 /// For what no descriptor and no log line tells: looks again and again, until it is so or the patience is over.

@@ -40,7 +40,6 @@ class Program {
   void kill_group() const;
 
   /// The first line of standard error that holds `part`, of those so far and those to come; the test fails without.
-  /// The patience is for each step: it begins anew where a worker got ready meanwhile.
   std::string wait_for(std::string_view part) { return wait_for(part, 1).front(); }
   /// The first `count` such lines.
   std::vector<std::string> wait_for(std::string_view part, std::size_t count);
